@@ -1,0 +1,1 @@
+"""Where pictures come from before there is a teacher."""
