@@ -21,24 +21,24 @@ class Section(BaseModel):
 class TrainConfig(Section):
     """How one task is trained; progress is counted in samples, whatever the world size."""
 
-    samples: PositiveInt                                  # samples to train on, repeats included
-    batch_size: PositiveInt = 32                          # global: split over the workers
-    micro_batch_size: PositiveInt | None = None           # per worker and forward pass; None: batch_size / workers
-    learning_rate: PositiveFloat = 1e-4                   # the peak, after warm-up
+    samples: PositiveInt  # samples to train on, repeats included
+    batch_size: PositiveInt = 32  # global: split over the workers
+    micro_batch_size: PositiveInt | None = None  # per worker and forward pass; None: batch_size / workers
+    learning_rate: PositiveFloat = 1e-4  # the peak, after warm-up
     lr_schedule: Literal["constant", "cosine"] = "constant"
-    warmup_samples: int = Field(0, ge=0)                  # linear, from 0
+    warmup_samples: int = Field(default=0, ge=0)  # linear, from 0
     betas: tuple[float, float] = (0.9, 0.99)
     eps: PositiveFloat = 1e-8
-    weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, ge=0)               # 0: no clipping
-    ema_decay: float = Field(0.999, ge=0, lt=1)           # per step; 0: the weights themselves
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, ge=0)  # 0: no clipping
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)  # per step; 0: the weights themselves
     zero_stage: Literal[0, 1, 2, 3] = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     activation_checkpointing: bool = False
-    checkpoint_samples: PositiveInt = 3200                # a checkpoint every so many samples
+    checkpoint_samples: PositiveInt = 3200  # a checkpoint every so many samples
     keep_checkpoints: PositiveInt = 2
-    log_samples: PositiveInt = 320                        # a line of metrics every so many samples
-    preview_samples: int = Field(3200, ge=0)              # a preview grid every so many samples; 0: none
+    log_samples: PositiveInt = 320  # a line of metrics every so many samples
+    preview_samples: int = Field(default=3200, ge=0)  # a preview grid every so many samples; 0: none
 
 
 class UNetConfig(Section):
@@ -46,7 +46,7 @@ class UNetConfig(Section):
 
     block_out_channels: tuple[PositiveInt, ...]
     layers_per_block: PositiveInt = 1
-    attention_levels: tuple[bool, ...]                    # cross-attention at that level, top first
+    attention_levels: tuple[bool, ...]  # cross-attention at that level, top first
     attention_head_dim: PositiveInt = 32
     cross_attention_dim: PositiveInt = 128
     norm_num_groups: PositiveInt = 8
@@ -60,27 +60,27 @@ class UNetConfig(Section):
 
 class SamplerConfig(Section):
     num_inference_steps: PositiveInt = 12
-    guidance_scale: float = Field(1.0, ge=0)              # 1: no classifier-free guidance
-    noise_level: int = Field(0, ge=0, lt=1000)            # super-resolution: noise on the low-resolution input
+    guidance_scale: float = Field(default=1.0, ge=0)  # 1: no classifier-free guidance
+    noise_level: int = Field(default=0, ge=0, lt=1000)  # super-resolution: noise on the low-resolution input
 
 
 class StageConfig(Section):
     """One stage of the cascade: the first is the base, the others are super-resolution."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
-    size: PositiveInt                                     # pixels a side
+    size: PositiveInt  # pixels a side
     unet: UNetConfig
-    schedule_shift: PositiveFloat | None = None           # reference size of the shifted cosine; None: no shift
-    min_snr_gamma: float = Field(5.0, ge=0)               # 0: unweighted
-    caption_dropout: float = Field(0.1, ge=0, le=1)
-    max_noise_level: int = Field(0, ge=0, lt=1000)        # super-resolution: augmentation drawn from 0 to this
-    crop_size: PositiveInt | None = None                  # super-resolution: train on random crops of this side
+    schedule_shift: PositiveFloat | None = None  # reference size of the shifted cosine; None: no shift
+    min_snr_gamma: float = Field(default=5.0, ge=0)  # 0: unweighted
+    caption_dropout: float = Field(default=0.1, ge=0, le=1)
+    max_noise_level: int = Field(default=0, ge=0, lt=1000)  # super-resolution: augmentation drawn from 0 to this
+    crop_size: PositiveInt | None = None  # super-resolution: train on random crops of this side
     sampler: SamplerConfig = SamplerConfig()
     train: TrainConfig
 
 
 class StudentConfig(Section):
-    text_encoder: str = "teacher"                         # "teacher", or a folder of a CLIP, T5 or ByT5 encoder
+    text_encoder: str = "teacher"  # "teacher", or a folder of a CLIP, T5 or ByT5 encoder
     stages: tuple[StageConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -94,23 +94,23 @@ class StudentConfig(Section):
 
 
 class TeacherConfig(Section):
-    path: str = "asset:tiny-teacher"                      # diffusers folder, s3:// address, asset:NAME, or "run": this run's teacher/
-    licence: str = "openrail++"                           # what the teacher's weights are under: see cjd.policy.licences
+    path: str = "asset:tiny-teacher"  # diffusers folder, s3:// address, asset:NAME, or "run": this run's teacher/
+    licence: str = "openrail++"  # what the teacher's weights are under: see cjd.policy.licences
 
 
 class PromptsConfig(Section):
     count: PositiveInt
-    grammar: str = "illustration"                         # name or TOML file
-    weights: dict[str, dict[str, float]] = {}             # attribute -> value -> weight, over the grammar's own
-    builtin: bool = True                                  # put the thirteen built-in prompts first
-    grammar_fill: bool = True                             # False: only imported and built-in prompts
+    grammar: str = "illustration"  # name or TOML file
+    weights: dict[str, dict[str, float]] = {}  # attribute -> value -> weight, over the grammar's own
+    builtin: bool = True  # put the thirteen built-in prompts first
+    grammar_fill: bool = True  # False: only imported and built-in prompts
 
 
 class PolicyConfig(Section):
     artists: bool = True
     terms: bool = True
-    extra_lists: tuple[str, ...] = ()                     # TOML files of further names and terms
-    safety: str = "none"                                  # classifier folder, or "none" in words
+    extra_lists: tuple[str, ...] = ()  # TOML files of further names and terms
+    safety: str = "none"  # classifier folder, or "none" in words
 
 
 class GenerateConfig(Section):
@@ -118,18 +118,18 @@ class GenerateConfig(Section):
     shard_rows: PositiveInt = 256
     micro_batch_size: PositiveInt = 32
     num_inference_steps: PositiveInt = 12
-    guidance_scale: float = Field(3.0, ge=0)
+    guidance_scale: float = Field(default=3.0, ge=0)
     scheduler: Literal["dpmsolver++", "ddim"] = "dpmsolver++"
     precision: Literal["fp32", "bf16"] = "fp32"
     image_format: Literal["png", "webp"] = "png"
 
 
 class EvaluateConfig(Section):
-    prompts: PositiveInt = 256                            # held-out combinations
+    prompts: PositiveInt = 256  # held-out combinations
     shard_rows: PositiveInt = 64
     micro_batch_size: PositiveInt = 32
     judge: str = "asset:tiny-judge"
-    contact_sheet: PositiveInt = 24                       # prompts shown side by side in the report
+    contact_sheet: PositiveInt = 24  # prompts shown side by side in the report
 
 
 class SourceConfig(Section):
@@ -145,7 +145,7 @@ class VaeConfig(Section):
     block_out_channels: tuple[PositiveInt, ...] = (32, 64, 64)
     layers_per_block: PositiveInt = 1
     latent_channels: PositiveInt = 4
-    kl_weight: float = Field(1e-6, ge=0)
+    kl_weight: float = Field(default=1e-6, ge=0)
     train: TrainConfig
 
 
@@ -162,10 +162,10 @@ class TeacherUNetConfig(Section):
     block_out_channels: tuple[PositiveInt, ...] = (64, 128, 192)
     layers_per_block: PositiveInt = 1
     attention_levels: tuple[bool, ...] = (True, True, True)
-    attention_head_dim: PositiveInt = 8                   # number of heads, as SD 1.x reads it, or channels per head
+    attention_head_dim: PositiveInt = 8  # number of heads, as SD 1.x reads it, or channels per head
     prediction_type: Literal["v_prediction", "epsilon"] = "v_prediction"
-    min_snr_gamma: float = Field(5.0, ge=0)
-    caption_dropout: float = Field(0.1, ge=0, le=1)
+    min_snr_gamma: float = Field(default=5.0, ge=0)
+    caption_dropout: float = Field(default=0.1, ge=0, le=1)
     train_text_encoder: bool = False
     train: TrainConfig
 
@@ -177,7 +177,7 @@ class FinetuneConfig(Section):
     text_encoder: TextEncoderConfig = TextEncoderConfig()
     vae: VaeConfig
     unet: TeacherUNetConfig
-    weights_dtype: Literal["fp32", "fp16"] = "fp16"       # of the saved safetensors
+    weights_dtype: Literal["fp32", "fp16"] = "fp16"  # of the saved safetensors
 
 
 class JudgeConfig(Section):
@@ -189,19 +189,19 @@ class PoolConfig(Section):
     """A pool of Ray Data actors."""
 
     actors: PositiveInt = 2
-    cpus: float = Field(1.0, ge=0)                        # logical, per actor
-    gpus: float = Field(0.0, ge=0)
-    threads: PositiveInt = 1                              # torch threads, per actor
+    cpus: float = Field(default=1.0, ge=0)  # logical, per actor
+    gpus: float = Field(default=0.0, ge=0)
+    threads: PositiveInt = 1  # torch threads, per actor
 
 
 class WorkersConfig(Section):
     """Ray Train workers."""
 
     workers: PositiveInt = 2
-    cpus: float = Field(1.0, ge=0)
-    gpus: float = Field(0.0, ge=0)
+    cpus: float = Field(default=1.0, ge=0)
+    gpus: float = Field(default=0.0, ge=0)
     threads: PositiveInt = 1
-    max_failures: int = Field(3, ge=-1)
+    max_failures: int = Field(default=3, ge=-1)
 
 
 class ResourcesConfig(Section):
@@ -214,8 +214,8 @@ class ResourcesConfig(Section):
 class Recipe(Section):
     name: str
     description: str = ""
-    minutes: str = ""                                     # about how long, said at the start
-    seed: int = Field(0, ge=0)
+    minutes: str = ""  # about how long, said at the start
+    seed: int = Field(default=0, ge=0)
     teacher: TeacherConfig = TeacherConfig()
     prompts: PromptsConfig | None = None
     policy: PolicyConfig = PolicyConfig()

@@ -48,7 +48,9 @@ def _local_lock(store: LocalStore) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+")
     except OSError as error:
-        raise CjdError(f"cannot write {store.uri}: {error.strerror}; mend the permissions or name another folder") from error
+        raise CjdError(
+            f"cannot write {store.uri}: {error.strerror}; mend the permissions or name another folder"
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

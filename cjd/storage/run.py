@@ -37,7 +37,9 @@ class Run:
         before = _read_recipe(store)
         if before is None:
             if foreign := [n for n in store.list() if not n.startswith(".")]:
-                raise UsageError(f"{store.uri} is not empty and is not a run (it holds {foreign[0]}); name another folder")
+                raise UsageError(
+                    f"{store.uri} is not empty and is not a run (it holds {foreign[0]}); name another folder"
+                )
         elif before["fingerprint"] != recipe.fingerprint():
             difference = _first_difference(before["recipe"], recipe.model_dump(mode="json"))
             raise UsageError(
@@ -55,15 +57,20 @@ class Run:
         store = open_store(uri)
         content = _read_recipe(store)
         if content is None:
-            raise UsageError(f"{store.uri} is not a run (it has no {RECIPE}); start one with: cjd distill {uri} --recipe tiny")
+            raise UsageError(
+                f"{store.uri} is not a run (it has no {RECIPE}); start one with: cjd distill {uri} --recipe tiny"
+            )
         return cls(store, resolve(content["recipe"], f"{store.uri}/{RECIPE}"))
 
     def _write_recipe(self) -> None:
-        self.write_json(RECIPE, {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "fingerprint": self.recipe.fingerprint(),
-            "code_version": __version__,
-        })
+        self.write_json(
+            RECIPE,
+            {
+                "recipe": self.recipe.model_dump(mode="json"),
+                "fingerprint": self.recipe.fingerprint(),
+                "code_version": __version__,
+            },
+        )
 
     def done(self, stage: str) -> dict[str, Any] | None:
         """The summary that a finished stage left, or None."""
@@ -92,7 +99,9 @@ class Run:
         try:
             return json.loads(self.store.read(name))
         except ValueError as error:
-            raise CjdError(f"{self.uri}/{name} is not valid JSON ({error}); delete it and run the same command again") from None
+            raise CjdError(
+                f"{self.uri}/{name} is not valid JSON ({error}); delete it and run the same command again"
+            ) from None
 
     def write_json(self, name: str, content: Any) -> None:
         self.store.write(name, (json.dumps(content, indent=2, ensure_ascii=False, sort_keys=False) + "\n").encode())
@@ -105,7 +114,9 @@ def _read_recipe(store: Store) -> dict[str, Any] | None:
         content = json.loads(store.read(RECIPE))
         content["recipe"], content["fingerprint"]
     except (ValueError, KeyError, TypeError):
-        raise UsageError(f"{store.uri}/{RECIPE} is not a recipe this program wrote; restore it or name another folder") from None
+        raise UsageError(
+            f"{store.uri}/{RECIPE} is not a recipe this program wrote; restore it or name another folder"
+        ) from None
     return content
 
 

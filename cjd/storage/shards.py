@@ -39,9 +39,13 @@ def read_shard(store: Store, folder: str, number: int, schema: pa.Schema, column
     except FileNotFoundError:
         raise CjdError(f"{where} is missing; run the stage that makes it again") from None
     except (pa.ArrowException, OSError) as error:
-        raise CjdError(f"{where} is not a whole Parquet file ({str(error).splitlines()[0]}); delete it and run the same command again") from error
+        raise CjdError(
+            f"{where} is not a whole Parquet file ({str(error).splitlines()[0]}); delete it and run the same command again"
+        ) from error
     wanted = [schema.field(c) for c in (columns or schema.names)]
     missing = [f.name for f in wanted if f.name not in table.schema.names or table.schema.field(f.name).type != f.type]
     if missing:
-        raise CjdError(f"{where} is not one of this run's shards (no column {missing[0]!r} of the right type); move it away and run the same command again")
+        raise CjdError(
+            f"{where} is not one of this run's shards (no column {missing[0]!r} of the right type); move it away and run the same command again"
+        )
     return table.select([f.name for f in wanted])

@@ -213,4 +213,6 @@ class S3Store(Store):
 
 
 def _cannot_write(path: Path, error: OSError) -> CjdError:
-    return CjdError(f"cannot write {path}: {error.strerror or error}; free space or mend the permissions, then run the same command again")
+    return CjdError(
+        f"cannot write {path}: {error.strerror or error}; free space or mend the permissions, then run the same command again"
+    )

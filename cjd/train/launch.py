@@ -1,0 +1,73 @@
+"""Start Ray Train for one task, and follow it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import ray.train
+from ray.train.torch import TorchTrainer
+
+from cjd.progress import Progress, StageProgress
+from cjd.progress.mailbox import Mailbox
+from cjd.storage import Run
+from cjd.train.checkpoint import Checkpoints
+from cjd.train.loop import check_layout
+from cjd.train.task import Task
+from cjd.train.worker import train_worker
+
+
+def train(run: Run, task: Task, progress: Progress) -> dict[str, Any]:
+    """Train `task` to its end, from its newest checkpoint, and export it into the run.
+
+    Returns the summary; at once when it was done before. A worker that dies is started again from the last
+    checkpoint, `resources.train.max_failures` times.
+    """
+    folder = f"train/{task.name}"
+    if (summary := run.done(folder)) is not None:
+        return summary
+    resources = run.recipe.resources.train
+    check_layout(task.config, resources.workers, task.name)
+    found, _ = Checkpoints(run.store.sub(folder), task.config.keep_checkpoints).newest()
+    mailbox = Mailbox()
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={
+            "task": task,
+            "store": run.store,
+            "seed": run.recipe.seed,
+            "threads": resources.threads,
+            "mailbox": mailbox,
+        },
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=resources.workers,
+            use_gpu=resources.gpus > 0,
+            resources_per_worker={"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {})},
+        ),
+        run_config=ray.train.RunConfig(
+            name=uuid.uuid4().hex[:8],
+            storage_path=f"{run.uri}/{folder}/.ray",
+            failure_config=ray.train.FailureConfig(max_failures=resources.max_failures),
+        ),
+    )
+    with (
+        progress.stage(
+            f"train.{task.name}", task.config.samples, "samples", done=found.samples if found else 0
+        ) as stage,
+        mailbox.forward(_Follower(stage, progress)),
+    ):
+        trainer.fit()
+    run.store.delete(f"{folder}/.ray")
+    return run.require(folder, "train")
+
+
+class _Follower:
+    """Turns absolute positions, which may step back when workers restart, into progress."""
+
+    def __init__(self, stage: StageProgress, progress: Progress) -> None:
+        self.stage, self.progress = stage, progress
+
+    def advance(self, n: int = 0, at: int | None = None, say: str | None = None, **fields: Any) -> None:
+        if say:
+            self.progress.say(say)
+        self.stage.advance(n if at is None else at - self.stage.done, **fields)

@@ -1,0 +1,61 @@
+"""Run the loop in real processes with gloo between them, without a cluster."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import signal
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from cjd.storage import Run
+from cjd.train.loop import train
+from cjd.train.task import Task
+
+
+def _main(rank: int, world: int, meeting: str, task: Task, uri: str, kill_at: int | None) -> None:
+    torch.set_num_threads(1)
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank), GLOO_SOCKET_IFNAME="lo")
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world)
+
+    def tell(at: int = 0, **fields: object) -> None:
+        if "say" in fields:
+            Path(uri, "said.txt").write_text(str(fields["say"]))
+        if kill_at is not None and at >= kill_at:
+            os.kill(os.getppid(), signal.SIGUSR1)  # the parent kills every rank where it stands
+            signal.pause()
+
+    train(task, Run.open(uri).store, seed=3, device=torch.device("cpu"), tell=tell)
+    dist.destroy_process_group()
+
+
+class _Killed(Exception):
+    pass
+
+
+def run_loop(task: Task, run: Run, world: int, tmp: Path, kill_at: int | None = None) -> None:
+    """Train to the end, or until rank 0 has told of `kill_at` samples: then every rank gets SIGKILL."""
+    context = mp.get_context("spawn")
+    meeting = tmp / f"meeting-{len(list(tmp.iterdir()))}"
+    ranks = [context.Process(target=_main, args=(r, world, str(meeting), task, run.uri, kill_at)) for r in range(world)]
+
+    def killed(*_: object) -> None:
+        raise _Killed
+
+    before = signal.signal(signal.SIGUSR1, killed)
+    try:
+        for process in ranks:
+            process.start()
+        for process in ranks:
+            process.join()
+        assert all(process.exitcode == 0 for process in ranks), [p.exitcode for p in ranks]
+        assert kill_at is None, "the run ended before it was to be killed"
+    except _Killed:
+        pass
+    finally:
+        for process in ranks:
+            process.kill()
+            process.join()
+        signal.signal(signal.SIGUSR1, before)
