@@ -1,0 +1,11 @@
+"""`ray job submit … -- python jobs/evaluate.py RUN --recipe NAME [key=value …]`: the same as `cjd evaluate`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from cjd.cli.app import job
+
+if __name__ == "__main__":
+    sys.exit(job("evaluate"))
