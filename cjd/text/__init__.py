@@ -1,0 +1,1 @@
+"""Prompts become token ids and embeddings, with the conventions of diffusers' pipelines."""
