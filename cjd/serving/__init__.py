@@ -1,0 +1,1 @@
+"""Request → picture. `deployments.py` alone knows Ray Serve; the rest runs anywhere."""
