@@ -214,7 +214,7 @@ class ResourcesConfig(Section):
 class Recipe(Section):
     name: str
     description: str = ""
-    minutes: str = ""  # about how long, said at the start
+    duration: str = ""  # about how long and on what, said at the start
     seed: int = Field(default=0, ge=0)
     teacher: TeacherConfig = TeacherConfig()
     prompts: PromptsConfig | None = None
@@ -229,5 +229,5 @@ class Recipe(Section):
 
     def fingerprint(self) -> str:
         """Sixteen hex digits over everything that decides the outcome: all but `[resources]` and the prose."""
-        content = self.model_dump(mode="json", exclude={"resources", "description", "minutes"})
+        content = self.model_dump(mode="json", exclude={"resources", "description", "duration"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -112,7 +112,8 @@ def _read_recipe(store: Store) -> dict[str, Any] | None:
         return None
     try:
         content = json.loads(store.read(RECIPE))
-        content["recipe"], content["fingerprint"]
+        if not {"recipe", "fingerprint"} <= set(content):
+            raise KeyError("recipe")
     except (ValueError, KeyError, TypeError):
         raise UsageError(
             f"{store.uri}/{RECIPE} is not a recipe this program wrote; restore it or name another folder"
@@ -123,7 +124,7 @@ def _read_recipe(store: Store) -> dict[str, Any] | None:
 def _first_difference(old: Any, new: Any, path: str = "") -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(k for k in new if k not in old)]:
-            if key not in ("resources", "description", "minutes") and old.get(key) != new.get(key):
+            if key not in ("resources", "description", "duration") and old.get(key) != new.get(key):
                 return _first_difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for i, (a, b) in enumerate(zip(old, new, strict=True)):

@@ -24,8 +24,8 @@ class ShardedEma:
         return {name: self._shard(p) for name, p in self.module.named_parameters() if p.requires_grad}
 
     def _shard(self, parameter: nn.Parameter) -> torch.Tensor:
-        if hasattr(parameter, "ds_tensor"):
-            return parameter.ds_tensor.detach().flatten()
+        if (own := getattr(parameter, "ds_tensor", None)) is not None:
+            return own.detach().flatten()
         flat = parameter.detach().flatten()
         size = -(-flat.numel() // self.world)
         return flat[self.rank * size : (self.rank + 1) * size]

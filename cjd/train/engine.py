@@ -28,7 +28,7 @@ def make_engine(module: nn.Module, config: TrainConfig, *, world: int, device: t
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     # Built on first use, so it wants a compiler on every machine; gloo needs none.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    parameters = [p for p in module.parameters() if p.requires_grad]
+    parameters: Any = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
         parameters, lr=config.learning_rate, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay
     )

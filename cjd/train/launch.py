@@ -67,7 +67,8 @@ class _Follower:
     def __init__(self, stage: StageProgress, progress: Progress) -> None:
         self.stage, self.progress = stage, progress
 
-    def advance(self, n: int = 0, at: int | None = None, say: str | None = None, **fields: Any) -> None:
-        if say:
+    def advance(self, n: int = 1, **fields: Any) -> None:
+        if say := fields.pop("say", None):
             self.progress.say(say)
+        at = fields.pop("at", None)
         self.stage.advance(n if at is None else at - self.stage.done, **fields)
