@@ -159,5 +159,5 @@ def test_the_unet_wants_the_vae_first(tmp_path, recipe):
 def test_tokenizer_wants_captions(tmp_path, recipe):
     from cjd.teacher.build import ensure_tokenizer
 
-    with pytest.raises(UsageError, match="cjd source"):
+    with pytest.raises(UsageError, match="cjd finetune"):
         ensure_tokenizer(open_store(tmp_path), recipe)
