@@ -21,6 +21,7 @@ _QUIET = {
     "RAY_DATA_LOG_LEVEL": "CRITICAL",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_worker_maximum_startup_concurrency": "8",  # small pools share few cores: no warning about their number
     "TOKENIZERS_PARALLELISM": "false",
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
@@ -134,13 +135,17 @@ def _plain(error: Exception) -> CjdError:
 
 def root_cause(error: BaseException) -> BaseException:
     """The first error of the chain that Ray's wrappers carry: a CjdError of ours where there is one."""
-    seen: set[int] = set()
-    last = error
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
+    last, queue, seen = error, [error], set()
+    while queue:
+        current = queue.pop(0)
+        if id(current) in seen:
+            continue
         seen.add(id(current))
         if isinstance(current, CjdError) and type(current).__module__.startswith("cjd."):
             return current
         last = current
-        current = getattr(current, "cause", None) or current.__cause__ or current.__context__
+        failures = getattr(current, "worker_failures", None) or {}
+        inner = [*failures.values(), getattr(current, "cause", None), getattr(current, "_base_exc", None)]
+        inner += [current.__cause__, current.__context__]
+        queue.extend(each for each in inner if isinstance(each, BaseException))
     return last

@@ -147,7 +147,7 @@ class S3Store(Store):
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
-        self.bucket, _, self.prefix = self.uri.removeprefix("s3://").partition("/")
+        self.bucket, _, self.prefix = uri.rstrip("/").removeprefix("s3:").lstrip("/").partition("/")
         if not self.bucket:
             raise UsageError(f"{uri}: an s3 address needs a bucket, as in s3://bucket/run")
         self._filesystem: pafs.FileSystem | None = None
@@ -156,7 +156,9 @@ class S3Store(Store):
     @property
     def filesystem(self) -> pafs.FileSystem:
         if self._filesystem is None:
-            self._filesystem = pafs.S3FileSystem()
+            # boto3 reads these by itself, pyarrow does not
+            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+            self._filesystem = pafs.S3FileSystem(endpoint_override=endpoint)
         return self._filesystem
 
     @property
@@ -195,20 +197,23 @@ class S3Store(Store):
         return sorted(info.path[start:] for info in found if info.type == pafs.FileType.File)
 
     def delete(self, name: str) -> None:
-        for below in [name, *self.list(name, recursive=True)]:
+        for below in self.list(name, recursive=True) or [name]:
             self.client.delete_object(Bucket=self.bucket, Key=self.key(below))
 
     def local(self, name: str = "") -> Path:
-        """Downloads below a per-user cache; an object already there with the same size is kept."""
+        """Downloads below a per-user cache; a copy of the object's size and time of writing is kept."""
         cache = Path(tempfile.gettempdir()) / f"cjd-cache-{os.getuid()}" / self.bucket / self.prefix
         names = self.list(name, recursive=True) or [name]
-        sizes = self.filesystem.get_file_info([f"{self.bucket}/{self.key(n)}" for n in names])
-        for each, info in zip(names, sizes, strict=True):
+        found = self.filesystem.get_file_info([f"{self.bucket}/{self.key(n)}" for n in names])
+        copies = LocalStore(str(cache))
+        for each, info in zip(names, found, strict=True):
             if info.type == pafs.FileType.NotFound:
                 raise FileNotFoundError(f"{self.uri}/{each}")
-            target = LocalStore(str(cache))
-            if not (cache / each).is_file() or (cache / each).stat().st_size != info.size:
-                target.write(each, self.read(each))
+            stamp = (info.mtime_ns or 0, info.mtime_ns or 0)
+            copy = cache / each
+            if not copy.is_file() or (copy.stat().st_size, copy.stat().st_mtime_ns) != (info.size, stamp[0]):
+                copies.write(each, self.read(each))
+                os.utime(copy, ns=stamp)
         return cache / name
 
 

@@ -130,7 +130,7 @@ class StageObjective(nn.Module):
         super().__init__()
         self.stage = stage
         self.lower = lower
-        self.unet = unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.unet = unet
         betas_T = diffusion.trained_betas(stage.size, stage.schedule_shift)
         self.register_buffer("alpha_bar_T", diffusion.alpha_bar_from_betas(betas_T), persistent=False)
         self.register_buffer("augmentation_alpha_bar_T", noising_scheduler().alphas_cumprod, persistent=False)
@@ -163,7 +163,7 @@ class StageObjective(nn.Module):
         """v [B, 3, H, W]: the first half of the output; the variance half gets no gradient."""
         input_BCHW = x_t_BCHW if low_BCHW is None else torch.cat([x_t_BCHW, low_BCHW], dim=1)
         output = self.unet(
-            input_BCHW.contiguous(memory_format=torch.channels_last),
+            input_BCHW,
             timesteps_B,
             encoder_hidden_states=text_BLD,
             class_labels=level_B,
