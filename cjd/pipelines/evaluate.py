@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = "evaluation"
 FEWEST_PROMPTS = 4
-TEACHER, TEACHER_AGAIN, STUDENT = (f"{FOLDER}/{name}" for name in ("teacher", "teacher-other-seed", "student"))
+TEACHER, STUDENT = f"{FOLDER}/teacher", f"{FOLDER}/student"
 
 
 def run(run: Run, progress: Progress) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _prompts(run: Run, count: int) -> list[dict[str, Any]]:
 
 
 def _paint(run: Run, progress: Progress, rows: list[dict[str, Any]], stages: Sequence[Mapping[str, Any]]) -> None:
-    """The same prompts by the teacher, by the teacher with other seeds, and by the student."""
+    """The same prompts by the teacher, then by the teacher with other seeds, and by the student."""
     from cjd.pipelines.runtime import ray_session
     from cjd.student.cascade import student_fingerprint
     from cjd.teacher.folder import resolve_teacher, teacher_fingerprint
@@ -103,25 +103,24 @@ def _paint(run: Run, progress: Progress, rows: list[dict[str, Any]], stages: Seq
     )
     paint_teacher = TeacherFactory(teacher.path, run.store, generate, device(run))
     paint_student = StudentFactory(run.store, config.micro_batch_size, device(run))
-    sets = [
-        (TEACHER, 0, paint_teacher, by_teacher),
-        (TEACHER_AGAIN, 1, paint_teacher, by_teacher),
-        (STUDENT, 0, paint_student, by_student),
+    first, again = ([{**row, "index": index} for row in rows] for index in (0, 1))
+    sets: list[tuple[str, list[dict[str, Any]], Any, PaintSettings]] = [
+        (TEACHER, first + again, paint_teacher, by_teacher),
+        (STUDENT, first, paint_student, by_student),
     ]
     with ray_session(run.recipe.resources):
-        for folder, index, painter, settings in sets:
+        for folder, asked, painter, settings in sets:
             paint_set(
                 run, progress, stage=folder.replace("/", "-"), folder=folder, rejects=None,
-                total_rows=len(rows), shard_rows=config.shard_rows,
-                row_source=partial(_shard_rows, rows, config.shard_rows, index),
+                total_rows=len(asked), shard_rows=config.shard_rows,
+                row_source=partial(_shard_rows, asked, config.shard_rows),
                 painter=painter, settings=settings, micro_batch_size=config.micro_batch_size,
                 keep_stages=folder == STUDENT,
             )  # fmt: skip
 
 
-def _shard_rows(rows: list[dict[str, Any]], shard_rows: int, index: int, number: int) -> list[dict[str, Any]]:
-    """The rows of shard `number`; another `index` gives the same prompts other seeds."""
-    return [{**row, "index": index} for row in rows[number * shard_rows : (number + 1) * shard_rows]]
+def _shard_rows(rows: list[dict[str, Any]], shard_rows: int, number: int) -> list[dict[str, Any]]:
+    return rows[number * shard_rows : (number + 1) * shard_rows]
 
 
 @dataclass(frozen=True)
@@ -150,10 +149,10 @@ def measure(
     config = run.section("evaluate")
     judge = Judge.load(resolve_judge(config.judge, run.store))
     names = [stage["name"] for stage in stages]
-    teacher, again = read_set(run, TEACHER), read_set(run, TEACHER_AGAIN)
-    student = read_set(run, STUDENT, names)
-    asked = teacher["attributes"]
-    found = {name: judge.judge(images) for name, images in [("teacher", teacher["image"]), *student["stages"].items()]}
+    teacher, student = read_set(run, TEACHER), read_set(run, STUDENT, names)
+    asked = student["attributes"]
+    first, again = np.split(teacher["image"], [len(asked)])
+    found = {name: judge.judge(images) for name, images in [("teacher", first), *student["stages"].items()]}
     tables = {name: accuracy_table(count_hits(seen, asked, judge.vocabulary)) for name, seen in found.items()}
     step()
     of_stages: dict[str, dict[str, Any]] = {}
@@ -171,14 +170,14 @@ def measure(
         "teacher": tables["teacher"],
         "student": {**tables[names[-1]], "ratio": ratio},
         "stages": of_stages,
-        **distances(judge, teacher["image"], student["image"]),
-        "floor": distances(judge, teacher["image"], again["image"]),
+        **distances(judge, first, student["image"]),
+        "floor": distances(judge, first, again),
         "losses": facts.losses(run),
     }
     step()
     pairs = [
         Pair(
-            teacher["prompt"][i], asked[i], teacher["image"][i],
+            student["prompt"][i], asked[i], first[i],
             {name: pictures[i] for name, pictures in student["stages"].items()},
             found["teacher"][i], found[names[-1]][i],
         )
