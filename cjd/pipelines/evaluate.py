@@ -15,6 +15,7 @@ from cjd.errors import UsageError
 from cjd.images import decode, encode
 from cjd.pipelines.generate import PICTURE_LICENCE, TeacherFactory, device
 from cjd.pipelines.paint import PaintSettings, paint_set, stage_column
+from cjd.pipelines.runtime import ray_session
 from cjd.progress import Progress
 from cjd.records import SAMPLES, prompt_id
 from cjd.seeds import derive_seed
@@ -29,7 +30,7 @@ TEACHER, STUDENT = f"{FOLDER}/teacher", f"{FOLDER}/student"
 
 
 def run(run: Run, progress: Progress) -> dict[str, Any]:
-    """Paint the held-out prompts three times, judge them, and write metrics, contact sheet and report.
+    """Paint the held-out prompts by teacher and student, judge them, and write metrics, contact sheet and report.
 
     Raises UsageError before there is a student.
     """
@@ -40,8 +41,11 @@ def run(run: Run, progress: Progress) -> dict[str, Any]:
         raise UsageError(f"evaluate.prompts is {config.prompts}; distances need at least {FEWEST_PROMPTS}")
     run.require("student", "train")
     stages = run.read_json("student/cascade.json")["stages"]
-    rows = _prompts(run, config.prompts)
-    _paint(run, progress, rows, stages)
+    rows = held_out_rows(run, config.prompts)
+    with ray_session(run.recipe.resources):
+        # The teacher paints every prompt twice: how far apart its own pictures are is the floor of a distance.
+        paint_by_teacher(run, progress, [{**row, "index": index} for index in (0, 1) for row in rows])
+        paint_by_student(run, progress, [{**row, "index": 0} for row in rows], stages)
     with progress.stage("evaluate", 5, "steps") as part:
         metrics, pairs = measure(run, stages, part.advance)
         run.write_json(f"{FOLDER}/metrics.json", metrics)
@@ -62,12 +66,12 @@ def run(run: Run, progress: Progress) -> dict[str, Any]:
     return summary
 
 
-def _prompts(run: Run, count: int) -> list[dict[str, Any]]:
+def held_out_rows(run: Run, count: int) -> list[dict[str, Any]]:
     """What `paint_set` needs of each row, save its index; the same for the same recipe."""
     from cjd.prompts import Grammar, held_out_prompts
 
-    prompts = run.section("prompts")
-    grammar = Grammar.load(prompts.grammar, prompts.weights or None)
+    prompts = run.recipe.prompts
+    grammar = Grammar.load(prompts.grammar, prompts.weights or None) if prompts else Grammar.load()
     drawn = held_out_prompts(count, derive_seed(run.recipe.seed, "evaluate"), grammar)
     return [
         {
@@ -79,44 +83,48 @@ def _prompts(run: Run, count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _paint(run: Run, progress: Progress, rows: list[dict[str, Any]], stages: Sequence[Mapping[str, Any]]) -> None:
-    """The same prompts by the teacher, then by the teacher with other seeds, and by the student."""
-    from cjd.pipelines.runtime import ray_session
-    from cjd.student.cascade import student_fingerprint
+def paint_by_teacher(run: Run, progress: Progress, rows: list[dict[str, Any]]) -> None:
+    """Rows {"prompt_id", "prompt", "attributes", "index"} into evaluation/teacher/. Needs a Ray session."""
     from cjd.teacher.folder import resolve_teacher, teacher_fingerprint
 
-    config, generate, teacher = run.section("evaluate"), run.section("generate"), run.recipe.teacher
-    generate = generate.model_copy(update={"micro_batch_size": config.micro_batch_size})
-    by_teacher = PaintSettings(
+    config, teacher = run.section("evaluate"), run.recipe.teacher
+    generate = run.section("generate").model_copy(update={"micro_batch_size": config.micro_batch_size})
+    settings = PaintSettings(
         teacher=teacher_fingerprint(resolve_teacher(teacher.path, run.store)),
         guidance_scale=generate.guidance_scale,
         num_inference_steps=generate.num_inference_steps,
         scheduler=generate.scheduler,
         licence=PICTURE_LICENCE,
     )
-    by_student = PaintSettings(
+    _paint(run, progress, TEACHER, rows, TeacherFactory(teacher.path, run.store, generate, device(run)), settings)
+
+
+def paint_by_student(
+    run: Run, progress: Progress, rows: list[dict[str, Any]], stages: Sequence[Mapping[str, Any]]
+) -> None:
+    """The same into evaluation/student/, with the picture of every stage."""
+    from cjd.student.cascade import student_fingerprint
+
+    settings = PaintSettings(
         teacher=student_fingerprint(run.store.local("student")),
         guidance_scale=stages[0]["guidance_scale"],
         num_inference_steps=stages[0]["num_inference_steps"],
         scheduler="dpmsolver++",
         licence=PICTURE_LICENCE,
     )
-    paint_teacher = TeacherFactory(teacher.path, run.store, generate, device(run))
-    paint_student = StudentFactory(run.store, config.micro_batch_size, device(run))
-    first, again = ([{**row, "index": index} for row in rows] for index in (0, 1))
-    sets: list[tuple[str, list[dict[str, Any]], Any, PaintSettings]] = [
-        (TEACHER, first + again, paint_teacher, by_teacher),
-        (STUDENT, first, paint_student, by_student),
-    ]
-    with ray_session(run.recipe.resources):
-        for folder, asked, painter, settings in sets:
-            paint_set(
-                run, progress, stage=folder.replace("/", "-"), folder=folder, rejects=None,
-                total_rows=len(asked), shard_rows=config.shard_rows,
-                row_source=partial(_shard_rows, asked, config.shard_rows),
-                painter=painter, settings=settings, micro_batch_size=config.micro_batch_size,
-                keep_stages=folder == STUDENT,
-            )  # fmt: skip
+    painter = StudentFactory(run.store, run.section("evaluate").micro_batch_size, device(run))
+    _paint(run, progress, STUDENT, rows, painter, settings)
+
+
+def _paint(
+    run: Run, progress: Progress, folder: str, rows: list[dict[str, Any]], painter: Any, settings: PaintSettings
+) -> None:
+    config = run.section("evaluate")
+    paint_set(
+        run, progress, stage=folder.replace("/", "-"), folder=folder, rejects=None,
+        total_rows=len(rows), shard_rows=config.shard_rows, row_source=partial(_shard_rows, rows, config.shard_rows),
+        painter=painter, settings=settings, micro_batch_size=config.micro_batch_size, keep_stages=folder == STUDENT,
+    )  # fmt: skip
 
 
 def _shard_rows(rows: list[dict[str, Any]], shard_rows: int, number: int) -> list[dict[str, Any]]:

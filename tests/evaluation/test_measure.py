@@ -67,7 +67,7 @@ def test_the_report_and_the_sheet_are_written(run):
 
 
 def test_held_out_prompts_repeat(run):
-    rows = evaluate._prompts(run, 6)
-    assert rows == evaluate._prompts(run, 6) and len({row["prompt_id"] for row in rows}) == 6
+    rows = evaluate.held_out_rows(run, 6)
+    assert rows == evaluate.held_out_rows(run, 6) and len({row["prompt_id"] for row in rows}) == 6
     shards = [evaluate._shard_rows(rows, 4, number) for number in (0, 1)]
     assert shards[0] + shards[1] == rows and len(shards[1]) == 2
