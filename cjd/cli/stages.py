@@ -36,14 +36,17 @@ def _open(uri: str, recipe_name: str | None, overrides: Sequence[str]) -> Iterat
     from cjd.storage import Run, open_store
     from cjd.storage.lock import run_lock
 
-    if uri.startswith("-") or "=" in uri:
+    if uri.startswith("-") or ("=" in uri and "/" not in uri.partition("=")[0]):
         raise UsageError(f"{uri!r} is not a run; the run's folder comes first, then key=value overrides")
     store = open_store(uri)
     exists = store.exists("recipe.json")
-    if recipe_name is None and not exists and not store.list():
+    if recipe_name is None and not exists and not store.entries():
         raise UsageError(f"there is no run at {store.uri}; start one with --recipe NAME (cjd recipe list shows them)")
     recipe = load_recipe(recipe_name, overrides) if recipe_name else with_overrides(Run.open(uri).recipe, overrides)
-    if not exists and store.list():
-        Run.create(uri, recipe)  # refuses a folder that holds something else, and leaves no lock in it
+    if not exists:
+        if store.entries():
+            Run.create(uri, recipe)  # refuses a folder that holds something else, and leaves no lock in it
+        quiet()
+        importlib.import_module("cjd.pipelines.preflight").check(recipe, store)
     with run_lock(store):
         yield Run.create(uri, recipe)

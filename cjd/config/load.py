@@ -34,7 +34,7 @@ def load_recipe(name_or_file: str, overrides: Iterable[str] = ()) -> Recipe:
         raise UsageError(f"{where} is not valid TOML: {error}") from None
     for override in overrides:
         _apply(content, override)
-    return resolve(content, where)
+    return _absolute(resolve(content, where))
 
 
 def with_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
@@ -42,7 +42,34 @@ def with_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     content = recipe.model_dump(mode="json")
     for override in overrides:
         _apply(content, override)
-    return resolve(content, f"recipe {recipe.name}")
+    return _absolute(resolve(content, f"recipe {recipe.name}"))
+
+
+def _absolute(recipe: Recipe) -> Recipe:
+    """Local paths from the working directory of now: a run is continued from anywhere, and read by any process."""
+
+    def path(value: str, *words: str) -> str:
+        return value if value in words or ":" in value else str(Path(value).expanduser().absolute())
+
+    changes: dict[str, Any] = {
+        "teacher": recipe.teacher.model_copy(update={"path": path(recipe.teacher.path, "run")}),
+        "policy": recipe.policy.model_copy(
+            update={
+                "safety": path(recipe.policy.safety, "none"),
+                "extra_lists": tuple(path(each) for each in recipe.policy.extra_lists),
+            }
+        ),
+    }
+    if recipe.student is not None:
+        encoder = path(recipe.student.text_encoder, "teacher")
+        changes["student"] = recipe.student.model_copy(update={"text_encoder": encoder})
+    if recipe.evaluate is not None:
+        changes["evaluate"] = recipe.evaluate.model_copy(update={"judge": path(recipe.evaluate.judge, "run")})
+    if recipe.finetune is not None:
+        changes["finetune"] = recipe.finetune.model_copy(update={"init": path(recipe.finetune.init, "new")})
+    if recipe.prompts is not None and recipe.prompts.grammar.endswith(".toml"):
+        changes["prompts"] = recipe.prompts.model_copy(update={"grammar": path(recipe.prompts.grammar)})
+    return recipe.model_copy(update=changes)
 
 
 def resolve(content: dict[str, Any], where: str) -> Recipe:
@@ -88,7 +115,9 @@ def _child(node: Any, part: str, override: str) -> Any:
     if isinstance(node, list):
         return node[_index(node, part, override)]
     if isinstance(node, dict):
-        return node.setdefault(part, {})
+        if node.get(part) is None:
+            node[part] = {}
+        return node[part]
     raise UsageError(f"override {override!r}: there is no section {part!r} under a plain value")
 
 
@@ -112,7 +141,10 @@ def _value(text: str) -> Any:
 
 
 def _explain(error: ValidationError, content: dict[str, Any]) -> str:
-    first = error.errors()[0]
+    errors = error.errors()
+    first = next(
+        (each for each in errors if each["type"] == "extra_forbidden"), errors[0]
+    )  # a typo hides behind "missing"
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         parent, key = list(first["loc"][:-1]), str(first["loc"][-1])

@@ -156,6 +156,7 @@ class TextEncoderConfig(Section):
     hidden_size: PositiveInt = 128
     layers: PositiveInt = 3
     heads: PositiveInt = 4
+    train: TrainConfig | None = None  # first learn what captions say; only for one made from nothing
 
 
 class TeacherUNetConfig(Section):

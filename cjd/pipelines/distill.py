@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from cjd.pipelines import card, evaluate, generate, prepare, prompts, train
@@ -35,13 +38,15 @@ def run(run: Run, progress: Progress) -> dict[str, Any]:
 def _closing(run: Run, made: dict[str, Any], seconds: float) -> list[str]:
     samples = made["samples"]
     refused = sum(samples["refused"].values()) + sum(made["prompts"]["refused"].values())
+    program = sys.argv[0] if Path(sys.argv[0]).name == "cjd" else "cjd"
+    uri = shlex.quote(run.uri)
     return [
         f"done in {seconds / 60:.1f} minutes: {samples['accepted']} teacher pictures ({refused} rows refused)",
         f"  pictures  {run.uri}/samples/contact-sheet.png",
         f"  student   {run.uri}/student (a diffusers folder for each stage, and README.md, its card)",
         f"  report    {run.uri}/evaluation/report.html",
         "next:",
-        f'  cjd sample {run.uri} "anime, a cute girl with long white hair in the coffee shop" --seed 1 -o girl.png',
-        f"  cjd serve {run.uri}",
-        f"  open {run.uri}/evaluation/report.html",
+        f'  {program} sample {uri} "anime, a cute girl with long white hair in the coffee shop" --seed 1 -o girl.png',
+        f"  {program} serve {uri}",
+        f"  xdg-open {uri}/evaluation/report.html",
     ]

@@ -67,14 +67,17 @@ def _measured(run: Run, scores: dict[str, Any]) -> str:
 
 
 def _tasks(run: Run) -> list[str]:
-    return ["vae", "unet", *(["judge"] if run.recipe.judge is not None else [])]
+    finetune = run.section("finetune")
+    text = ["text"] if finetune.text_encoder.train is not None and finetune.init == "new" else []
+    return ["vae", *text, "unet", *(["judge"] if run.recipe.judge is not None else [])]
 
 
 def _train(run: Run, progress: Progress, name: str) -> dict[str, Any]:
     from cjd.evaluation.judge_task import JudgeTask
+    from cjd.teacher.text_task import TextTask
     from cjd.teacher.unet_task import TeacherUNetTask
     from cjd.teacher.vae_task import VaeTask
     from cjd.train.launch import train
 
-    task = {"vae": VaeTask, "unet": TeacherUNetTask, "judge": JudgeTask}[name]
+    task = {"vae": VaeTask, "text": TextTask, "unet": TeacherUNetTask, "judge": JudgeTask}[name]
     return train(run, task(run.store, run.recipe), progress)

@@ -56,6 +56,11 @@ def run(run: Run, progress: Progress, imports: Sequence[str] = ()) -> dict[str, 
     counts = writer.finish()
     summary = counts | {"imports": recorded}
     run.finish("prompts", summary)
+    if (unused := sum(each["rows"] for each in recorded) - counts["origins"].get("import", 0)) > 0:
+        progress.say(
+            f"prompts: {unused} of the imported prompts are not used: repeated, refused (rejects/prompts), built in, "
+            f"kept for evaluation, or beyond prompts.count = {config.count}"
+        )
     for origin, count in counts["origins"].items():
         progress.say(f"prompts: {count} from {origin}")
     return summary

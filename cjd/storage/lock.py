@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -72,7 +73,14 @@ def _remote_lock(store: Store) -> Iterator[None]:
 
     def beat() -> None:
         while not stop.wait(BEAT_SECONDS):
-            store.write(LOCK, json.dumps({**me, "beat": time.time()}).encode())
+            try:
+                owner = _owner(store)
+                if owner is not None and owner["token"] != me["token"]:
+                    os.kill(os.getpid(), signal.SIGTERM)  # taken over while this process was away: leave the run
+                    return
+                store.write(LOCK, json.dumps({**me, "beat": time.time()}).encode())
+            except (OSError, CjdError):
+                continue  # the store is away for a moment; the next beat tries again
 
     thread = threading.Thread(target=beat, name="run-lock", daemon=True)
     thread.start()
@@ -81,7 +89,8 @@ def _remote_lock(store: Store) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        store.delete(LOCK)
+        if (owner := _owner(store)) is not None and owner["token"] == me["token"]:
+            store.delete(LOCK)
 
 
 def _take(store: Store, me: dict[str, Any]) -> None:
@@ -103,4 +112,7 @@ def _take(store: Store, me: dict[str, Any]) -> None:
 
 
 def _owner(store: Store) -> dict[str, Any] | None:
-    return json.loads(store.read(LOCK)) if store.exists(LOCK) else None
+    try:
+        return json.loads(store.read(LOCK))
+    except FileNotFoundError:
+        return None

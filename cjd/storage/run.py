@@ -36,9 +36,9 @@ class Run:
         store = open_store(uri)
         before = _read_recipe(store)
         if before is None:
-            if foreign := [n for n in store.list() if not n.startswith(".")]:
+            if foreign := store.entries():
                 raise UsageError(
-                    f"{store.uri} is not empty and is not a run (it holds {foreign[0]}); name another folder"
+                    f"{store.uri} is not empty and is not a run (it holds {foreign[0]}, but no {RECIPE}); name another folder"
                 )
         elif before["fingerprint"] != recipe.fingerprint():
             difference = _first_difference(before["recipe"], recipe.model_dump(mode="json"))

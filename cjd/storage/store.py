@@ -65,6 +65,10 @@ class Store:
         """Sorted names (relative to the root) of the objects in a folder; [] when there is none."""
         raise NotImplementedError
 
+    def entries(self) -> list[str]:
+        """Sorted names of what lies at the root, folders too; hidden ones aside."""
+        raise NotImplementedError
+
     def delete(self, name: str) -> None:
         """An object or a folder and all below it; nothing happens when it is not there."""
         raise NotImplementedError
@@ -118,6 +122,9 @@ class LocalStore(Store):
         files = base.rglob("*") if recursive else base.iterdir()
         names = (p.relative_to(self.root).as_posix() for p in files if not p.name.startswith(TEMPORARY) and p.is_file())
         return sorted(names)
+
+    def entries(self) -> list[str]:
+        return sorted(p.name for p in self.root.glob("*") if not p.name.startswith("."))
 
     def delete(self, name: str) -> None:
         path = self.root / name
@@ -195,6 +202,11 @@ class S3Store(Store):
         start = len(self.bucket) + 1 + (len(self.prefix) + 1 if self.prefix else 0)
         found = self.filesystem.get_file_info(selector)
         return sorted(info.path[start:] for info in found if info.type == pafs.FileType.File)
+
+    def entries(self) -> list[str]:
+        selector = pafs.FileSelector(f"{self.bucket}/{self.prefix}".rstrip("/"), allow_not_found=True)
+        names = (info.base_name for info in self.filesystem.get_file_info(selector))
+        return sorted(name for name in names if not name.startswith("."))
 
     def delete(self, name: str) -> None:
         for below in self.list(name, recursive=True) or [name]:

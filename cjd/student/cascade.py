@@ -142,7 +142,7 @@ def student_fingerprint(folder: Path) -> str:
     """Sixteen hex digits over every safetensors and json file below the folder, names and contents."""
     digest = hashlib.sha256()
     for file in sorted(
-        p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and not p.name.startswith(".")
+        p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and not p.name.startswith((".", "_"))
     ):
         digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
         with open(file, "rb") as stream:

@@ -134,7 +134,7 @@ class StageObjective(nn.Module):
         betas_T = diffusion.trained_betas(stage.size, stage.schedule_shift)
         self.register_buffer("alpha_bar_T", diffusion.alpha_bar_from_betas(betas_T), persistent=False)
         self.register_buffer("augmentation_alpha_bar_T", noising_scheduler().alphas_cumprod, persistent=False)
-        _check_sizes(stage, lower)
+        check_sizes(stage, lower)
 
     def forward(self, batch: Mapping[str, Tensor], random: RowRandom) -> dict[str, Tensor]:
         """`batch`: the task's columns and `text_null` [L, D]. Returns "loss" [B] float32 and "timesteps" [B]."""
@@ -192,7 +192,8 @@ class StageObjective(nn.Module):
         )  # type: ignore[return-value]
 
 
-def _check_sizes(stage: StageConfig, lower: StageConfig | None) -> None:
+def check_sizes(stage: StageConfig, lower: StageConfig | None) -> None:
+    """Raises UsageError unless the stage's sides divide as its levels and the stage below it need."""
     multiple = smallest_side(stage)
     for key, side in (("size", stage.size), ("crop_size", stage.crop_size)):
         if side is not None and side % multiple:

@@ -102,11 +102,14 @@ def build_vae(recipe: Recipe, store: Store) -> AutoencoderKL:
 
 
 def build_text_encoder(recipe: Recipe, store: Store, tokenizer: Any) -> CLIPTextModel:
-    """A `CLIPTextModel`, float32, for `tokenizer`'s vocabulary."""
+    """A `CLIPTextModel`, float32, for `tokenizer`'s vocabulary: the one that its own task trained, if it has."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     if (init := init_folder(recipe, store)) is not None:
         return load_part(init, "text_encoder")
+    if store.exists(f"{PARTS}/text_encoder/config.json"):
+        store.local(f"{PARTS}/text_encoder")
+        return load_part(store.local(PARTS), "text_encoder")
     config = finetune_config(recipe).text_encoder
     if config.hidden_size % config.heads:
         raise UsageError(

@@ -76,11 +76,11 @@ def check_teacher(folder: Path) -> None:
 
 
 def teacher_fingerprint(folder: Path) -> str:
-    """Sixteen hex digits over the names and contents of the safetensors and JSON files, hidden ones aside."""
+    """Sixteen hex digits over the names and contents of the safetensors and JSON files; hidden ones and a stage's marks aside."""
     digest = hashlib.sha256()
     for file in sorted(f for f in Path(folder).rglob("*") if f.suffix in (".safetensors", ".json") and f.is_file()):
         name = file.relative_to(folder).as_posix()
-        if any(part.startswith(".") for part in name.split("/")):
+        if any(part.startswith((".", "_")) for part in name.split("/")):  # a stage's own marks
             continue
         with open(file, "rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()

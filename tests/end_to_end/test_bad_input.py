@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -74,7 +75,7 @@ def test_another_recipe_than_the_run_was_made_with(capsys: pytest.CaptureFixture
     ("name", "content", "said"),
     [
         ("empty.txt", b"", "empty"),
-        ("blank.txt", b"\n  \n", "empty"),
+        ("blank.txt", b"\n  \n", "no prompts in it"),
         ("latin.txt", "a girl\nun caf\xe9\n".encode("latin-1"), "line 2"),
         ("long.txt", b"a girl\n" + b"very " * 2000 + b"\n", "line 2"),
         ("columns.csv", b"a,b\n1,2\n", "prompt"),
@@ -94,7 +95,7 @@ def test_a_prompt_file_that_cannot_be_used(
 
 
 def _pickled(folder: Path) -> None:
-    for part in ("unet", "vae", "text_encoder"):
+    for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
         (folder / part).mkdir(parents=True)
         (folder / part / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x04.")
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
@@ -103,7 +104,7 @@ def _pickled(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda folder: None, "is not a folder"),
+        (lambda folder: None, "there is no teacher at"),
         (lambda folder: folder.mkdir(), "diffusers"),
         (_pickled, "safetensors"),
     ],
@@ -114,13 +115,12 @@ def test_a_teacher_that_cannot_be_used(
 ) -> None:
     teacher = tmp_path / "teacher"
     make(teacher)  # type: ignore[operator]
-    run = str(tmp_path / "run")
-    recipe = ["--recipe", "tiny", *SMALLER, f"teacher.path={teacher}"]
-    assert main(["prompts", run, *recipe]) == 0
-    code, line = refused(capsys, "generate", run, *recipe)
+    run = tmp_path / "run"
+    code, line = refused(capsys, "distill", str(run), "--recipe", "tiny", *SMALLER, f"teacher.path={teacher}")
     assert code == 2
     assert said in line
     assert str(teacher) in line
+    assert not run.exists()
 
 
 def test_a_truncated_shard_and_a_foreign_one(capsys: pytest.CaptureFixture[str], copy: Path) -> None:
@@ -155,15 +155,13 @@ def test_a_run_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
 
 
 def test_a_full_disk(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A file system of 200 KB where this process may mount one, else a quota on file size."""
+    """No file may grow beyond 600 bytes: the write of a shard fails as it does when the disk is full."""
     run = tmp_path / "run"
     script = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600));"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "from cjd.cli.app import main; sys.exit(main(sys.argv[1:]))"
     )
-    import sys
-
     arguments = ["prompts", str(run), "--recipe", "tiny", *SMALLER]
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
@@ -190,6 +188,13 @@ def test_two_processes_on_one_run(capsys: pytest.CaptureFixture[str], tmp_path: 
         assert main(["status", str(run)]) == 0
     finally:
         kill_group(first)
+
+
+def test_an_unknown_licence_is_told_before_the_run_is_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, line = refused(capsys, "distill", str(tmp_path / "run"), "--recipe", "tiny", "teacher.licence=mine")
+    assert code == 3
+    assert "teacher.licence 'mine' is not known" in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_refused_prompts_leave_with_the_policys_code(capsys: pytest.CaptureFixture[str], finished: Path) -> None:

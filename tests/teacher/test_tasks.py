@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 from typing import Any
 
@@ -10,10 +11,12 @@ from safetensors import safe_open
 from cjd.errors import UsageError
 from cjd.seeds import RowRandom
 from cjd.storage import open_store
+from cjd.teacher.build import ensure_tokenizer
 from cjd.teacher.folder import load_part, teacher_fingerprint
 from cjd.teacher.parts import first_pictures
 from cjd.teacher.unet_task import TeacherUNetTask
 from cjd.teacher.vae_task import VaeTask, latent_deviation
+from cjd.text.tokens import tokenize
 from tests.teacher.small import batch_of, finish, make_teacher, small_recipe
 
 
@@ -161,3 +164,28 @@ def test_tokenizer_wants_captions(tmp_path, recipe):
 
     with pytest.raises(UsageError, match="cjd finetune"):
         ensure_tokenizer(open_store(tmp_path), recipe)
+
+
+def test_the_text_encoder_learns_its_captions_before_the_unet(tmp_path):
+    from cjd.teacher.text_task import TextTask
+
+    run_store, recipe = make_teacher(str(tmp_path), small_recipe()), small_recipe()
+    manifest = {"rows": 8, "shards": [], "vocabulary": {"colour": ["red", "blue"], "size": ["big", "small", "tiny"]}}
+    run_store.write("prepared/pictures/manifest.json", json.dumps(manifest).encode())
+    objective: Any = TextTask(run_store, recipe).build()
+    tokens = torch.from_numpy(tokenize(ensure_tokenizer(run_store, recipe), ["a red girl", "a blue sky"] * 4))
+    batch = {"tokens": tokens, "attributes": torch.tensor([[0, 1], [1, -1]] * 4, dtype=torch.int8)}
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-2)
+    first = objective(batch, RowRandom([0] * 8))["loss"]
+    assert first.shape == (8,)
+    for _ in range(40):
+        optimizer.zero_grad()
+        objective(batch, RowRandom([0] * 8))["loss"].mean().backward()
+        optimizer.step()
+    result = objective(batch, RowRandom([0] * 8))
+    assert result["loss"].mean() < 0.2 * first.mean()
+    assert result["accuracy"].eq(1).all()
+    TextTask(run_store, recipe).export(objective.state_dict())
+    unet_task: Any = TeacherUNetTask(run_store, small_recipe(train_text_encoder=True)).build()
+    learnt = objective.text_encoder.state_dict()
+    assert all(torch.equal(value, learnt[name]) for name, value in unet_task.text_encoder.state_dict().items())
