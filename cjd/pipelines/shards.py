@@ -13,7 +13,6 @@ from cjd.config.recipe import PoolConfig
 from cjd.errors import CjdError
 from cjd.pipelines.runtime import plain_errors
 from cjd.storage import Store, shard_name
-from cjd.storage.store import LocalStore, S3Store
 
 READERS = 16
 
@@ -88,10 +87,8 @@ def shard_footer(store: Store, folder: str, number: int) -> pq.FileMetaData:
     """A shard's Parquet footer, without its rows. Raises CjdError where the file is not whole."""
     name = shard_name(folder, number)
     try:
-        if isinstance(store, LocalStore):
-            return pq.read_metadata(store.root / name)
-        assert isinstance(store, S3Store)
-        with store.filesystem.open_input_file(f"{store.bucket}/{store.key(name)}") as file:
+        filesystem, path = store.arrow(name)
+        with filesystem.open_input_file(path) as file:
             return pq.read_metadata(file)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]

@@ -65,6 +65,10 @@ class Store:
         """Sorted names (relative to the root) of the objects in a folder; [] when there is none."""
         raise NotImplementedError
 
+    def arrow(self, name: str) -> tuple[pafs.FileSystem, str]:
+        """The pyarrow filesystem and the path of an object or folder, for libraries that take these."""
+        raise NotImplementedError
+
     def entries(self) -> list[str]:
         """Sorted names of what lies at the root, folders too; hidden ones aside."""
         raise NotImplementedError
@@ -122,6 +126,9 @@ class LocalStore(Store):
         files = base.rglob("*") if recursive else base.iterdir()
         names = (p.relative_to(self.root).as_posix() for p in files if not p.name.startswith(TEMPORARY) and p.is_file())
         return sorted(names)
+
+    def arrow(self, name: str) -> tuple[pafs.FileSystem, str]:
+        return pafs.LocalFileSystem(), str(self.root / name)
 
     def entries(self) -> list[str]:
         return sorted(p.name for p in self.root.glob("*") if not p.name.startswith("."))
@@ -202,6 +209,9 @@ class S3Store(Store):
         start = len(self.bucket) + 1 + (len(self.prefix) + 1 if self.prefix else 0)
         found = self.filesystem.get_file_info(selector)
         return sorted(info.path[start:] for info in found if info.type == pafs.FileType.File)
+
+    def arrow(self, name: str) -> tuple[pafs.FileSystem, str]:
+        return self.filesystem, f"{self.bucket}/{self.key(name)}"
 
     def entries(self) -> list[str]:
         selector = pafs.FileSelector(f"{self.bucket}/{self.prefix}".rstrip("/"), allow_not_found=True)

@@ -118,16 +118,18 @@ def load_part(folder: Path, part: str, precision: str = "fp32") -> Any:
 
 
 def _check_weights(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
-        raise UsageError(f"{folder}/config.json is missing; save the whole pipeline again with save_pretrained")
-    if any(folder.glob("*.safetensors")):
-        return
-    if any(file for pattern in PICKLES for file in folder.glob(pattern)):
+    whole = any(folder.glob("*.safetensors"))
+    if not whole and any(file for pattern in PICKLES for file in folder.glob(pattern)):
         raise UsageError(
             f"{folder} holds pickled weights, which can run code and are not loaded; "
             "convert them to safetensors with save_pretrained(safe_serialization=True)"
         )
-    raise UsageError(f"{folder} holds no weights (*.safetensors); save the whole pipeline again with save_pretrained")
+    if not whole:
+        raise UsageError(
+            f"{folder} holds no weights (*.safetensors); save the whole pipeline again with save_pretrained"
+        )
+    if not (folder / "config.json").is_file():
+        raise UsageError(f"{folder}/config.json is missing; save the whole pipeline again with save_pretrained")
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def train(run: Run, task: Task, progress: Progress) -> dict[str, Any]:
     check_layout(task.config, resources.workers, task.name)
     found, _ = Checkpoints(run.store.sub(folder), task.config.keep_checkpoints).newest()
     mailbox = Mailbox()
+    filesystem, path = run.store.arrow(f"{folder}/.ray")
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
@@ -46,7 +47,8 @@ def train(run: Run, task: Task, progress: Progress) -> dict[str, Any]:
         ),
         run_config=ray.train.RunConfig(
             name=uuid.uuid4().hex[:8],
-            storage_path=f"{run.uri}/{folder}/.ray",
+            storage_path=path,
+            storage_filesystem=filesystem,
             failure_config=ray.train.FailureConfig(max_failures=resources.max_failures),
         ),
     )
