@@ -38,7 +38,8 @@ def address(served_run) -> Iterator[str]:
 
 
 def _env() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1"}
+    """A newcomer's: without what a Ray session in this process has set."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")
