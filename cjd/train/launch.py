@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from typing import Any
 
+import pyarrow.fs as pafs
+import ray
 import ray.train
 from ray.train.torch import TorchTrainer
 
 from cjd.progress import Progress, StageProgress
 from cjd.progress.mailbox import Mailbox
-from cjd.storage import Run
+from cjd.storage import Run, Store
 from cjd.train.checkpoint import Checkpoints
 from cjd.train.loop import check_layout
 from cjd.train.task import Task
 from cjd.train.worker import train_worker
+
+NOTES = ".ray"
 
 
 def train(run: Run, task: Task, progress: Progress) -> dict[str, Any]:
@@ -30,7 +35,7 @@ def train(run: Run, task: Task, progress: Progress) -> dict[str, Any]:
     check_layout(task.config, resources.workers, task.name)
     found, _ = Checkpoints(run.store.sub(folder), task.config.keep_checkpoints).newest()
     mailbox = Mailbox()
-    filesystem, path = run.store.arrow(f"{folder}/.ray")
+    filesystem, path = _notes_of_ray(run.store.sub(folder))
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
@@ -59,8 +64,19 @@ def train(run: Run, task: Task, progress: Progress) -> dict[str, Any]:
         mailbox.forward(_Follower(stage, progress)),
     ):
         trainer.fit()
-    run.store.delete(f"{folder}/.ray")
+    filesystem.delete_dir(path)
     return run.require(folder, "train")
+
+
+def _notes_of_ray(store: Store) -> tuple[pafs.FileSystem, str]:
+    """Where Ray Train keeps its own notes; our checkpoints are not among them.
+
+    They must be seen by every node. On one node that is a temporary folder: Arrow marks folders on S3 by empty
+    objects, which not every S3 server takes.
+    """
+    if len([node for node in ray.nodes() if node["Alive"]]) == 1:
+        return pafs.LocalFileSystem(), tempfile.mkdtemp(prefix="cjd-ray-train-")
+    return store.arrow(NOTES)
 
 
 class _Follower:
