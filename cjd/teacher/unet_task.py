@@ -129,15 +129,14 @@ class TeacherUNetTask:
         unet.load_state_dict(part_weights(weights, "unet"))
         if finetune_config(self.recipe).unet.train_text_encoder:
             text_encoder.load_state_dict(part_weights(weights, "text_encoder"))
+        without: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
         pipeline = StableDiffusionPipeline(
             vae=self._vae(),
             text_encoder=text_encoder,
             tokenizer=tokenizer,
             unet=unet,
             scheduler=build_scheduler(self.recipe, self.store),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,  # type: ignore[arg-type]
+            **without,
         )
         if finetune_config(self.recipe).weights_dtype == "fp16":
             pipeline.to(dtype=torch.float16)
