@@ -41,7 +41,7 @@ def test_overrides_read_values_as_toml_does() -> None:
         ("seed.x.y=1", "under a plain value"),
         ("seed", "not of the form"),
         ("seed=-1", "greater than or equal to 0"),
-        ("student.stages.sr-64.size=32", "stage sizes must rise"),
+        ("student.stages.sr-64.size=16", "stage sizes must rise"),
     ],
 )
 def test_what_is_wrong_is_named(override: str, said: str) -> None:
