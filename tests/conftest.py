@@ -15,6 +15,8 @@ import pytest
 from cjd.config.recipe import PoolConfig, ResourcesConfig, WorkersConfig
 from tests.end_to_end.chain import distill_command
 
+ROOT = Path(__file__).parents[1]
+
 
 @pytest.fixture(scope="session")
 def resources() -> ResourcesConfig:
@@ -35,10 +37,21 @@ def ray_session(resources: ResourcesConfig) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the whole chain, undisturbed; `output.txt` beside it holds what the command printed."""
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder outside the repository that holds what `pip install .` installs, for PYTHONPATH."""
+    site = tmp_path_factory.mktemp("site")
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(site), str(ROOT)]
+    subprocess.run([sys.executable, *install], check=True, cwd=site)
+    return site
+
+
+@pytest.fixture(scope="session")
+def finished(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the whole chain by the installed package, undisturbed; `output.txt` beside it is what was printed."""
     folder = tmp_path_factory.mktemp("chain")
-    done = subprocess.run(distill_command(str(folder / "run")), capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = distill_command(str(folder / "run"))
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
     (folder / "output.txt").write_text(done.stdout + done.stderr)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder / "run"

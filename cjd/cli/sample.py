@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cjd.cli.quiet import quiet
 from cjd.errors import CjdError, UsageError
+from cjd.prompts import MAX_PROMPT_CHARS
 
 if TYPE_CHECKING:
     from cjd.serving.schemas import PictureRequest
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 def sample_to_files(uri: str, request: PictureRequest, output: Path, device: str = "cpu") -> list[Path]:
     """Paint, write and print the names. Raises PolicyError when the prompt or a picture is refused."""
+    if not 0 < len(request.prompt.strip()) <= MAX_PROMPT_CHARS or len(request.negative_prompt) > MAX_PROMPT_CHARS:
+        raise UsageError(f"a prompt has 1 to {MAX_PROMPT_CHARS} characters, not {len(request.prompt)}; write it anew")
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output}: samples are written as PNG; name a file that ends in .png")
     if not output.parent.is_dir():

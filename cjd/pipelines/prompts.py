@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from cjd.config.recipe import PromptsConfig
 from cjd.errors import UsageError
-from cjd.policy import Gate
+from cjd.policy import Gate, Verdict
 from cjd.progress import Progress
 from cjd.prompts import TEACHER_PROMPTS, Grammar, compose_prompts, read_prompts
 from cjd.records import PROMPTS, REJECTS, prompt_id
@@ -22,6 +22,7 @@ from cjd.storage import Run, write_shard
 SHARD_ROWS = 65_536
 # Of the distinct prompts composed, so many may be refused for each that is kept.
 SPARE = 4
+HELD_OUT = "held_out"
 
 
 def run(run: Run, progress: Progress, imports: Sequence[str] = ()) -> dict[str, Any]:
@@ -41,7 +42,9 @@ def run(run: Run, progress: Progress, imports: Sequence[str] = ()) -> dict[str, 
     extra = [*(TEACHER_PROMPTS if config.builtin else ()), *(text for each in brought for text in each["prompts"])]
     writer = _Writer(run)
     with progress.stage("prompts", config.count, "prompts") as bar:
-        for row in _candidates(config, run.recipe.seed, grammar, extra):
+        held_out = Verdict(False, HELD_OUT, detail="a combination that only evaluation paints")
+        candidates = _candidates(config, run.recipe.seed, grammar, extra, lambda text: writer.refuse(text, held_out))
+        for row in candidates:
             verdict = gate.text(row["text"])
             if not verdict.ok:
                 writer.refuse(row["text"], verdict)
@@ -58,17 +61,19 @@ def run(run: Run, progress: Progress, imports: Sequence[str] = ()) -> dict[str, 
     run.finish("prompts", summary)
     if (unused := sum(each["rows"] for each in recorded) - counts["origins"].get("import", 0)) > 0:
         progress.say(
-            f"prompts: {unused} of the imported prompts are not used: repeated, refused (rejects/prompts), built in, "
-            f"kept for evaluation, or beyond prompts.count = {config.count}"
+            f"prompts: {unused} of the imported prompts are not used: repeated, refused or kept for evaluation (rejects/prompts), "
+            f"built in, or beyond prompts.count = {config.count}"
         )
     for origin, count in counts["origins"].items():
         progress.say(f"prompts: {count} from {origin}")
     return summary
 
 
-def _candidates(config: PromptsConfig, seed: int, grammar: Grammar, extra: list[str]) -> Iterator[dict[str, Any]]:
+def _candidates(
+    config: PromptsConfig, seed: int, grammar: Grammar, extra: list[str], skipped: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
     """More than are needed, so that those refused are made up for; the caller stops."""
-    for row in compose_prompts(config.count * (1 + SPARE) + len(extra), seed, grammar, extra):
+    for row in compose_prompts(config.count * (1 + SPARE) + len(extra), seed, grammar, extra, skipped=skipped):
         if row["origin"] == "grammar" and not config.grammar_fill:
             return
         yield row

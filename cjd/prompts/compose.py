@@ -22,12 +22,13 @@ def compose_prompts(
     extra: Iterable[str] = (),
     exclude: Callable[[Mapping[str, str]], bool] | None = is_held_out,
     omit: float = 0.25,
+    skipped: Callable[[str], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """`count` distinct prompts: `extra` first, in order, then the grammar's, the same for the same seed.
 
     Yields {"text": normalised prompt, "attributes": what it names, "origin": "builtin" | "import" |
     "grammar"}. Two prompts that differ only in case are one. A full combination that `exclude` answers
-    True for is skipped, wherever it comes from. Raises UsageError where the grammar has too few prompts.
+    True for is skipped, wherever it comes from; `skipped` is told those of `extra`. Raises UsageError where the grammar has too few prompts.
     """
     builtin = {text.casefold() for text in TEACHER_PROMPTS}
     seen: set[str] = set()
@@ -42,6 +43,8 @@ def compose_prompts(
         asked = grammar.read(text)
         # A prompt that leaves something open asks for many combinations, of which most are not held out.
         if exclude is not None and grammar.is_complete(asked) and exclude(asked):
+            if skipped is not None:
+                skipped(text)
             continue
         if is_new(text):
             origin = "builtin" if text.casefold() in builtin else "import"

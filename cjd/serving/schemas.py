@@ -8,9 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cjd.errors import UsageError
+from cjd.prompts import MAX_PROMPT_CHARS
 from cjd.seeds import derive_seed
 
-MAX_PROMPT = 4000  # characters
+MAX_PROMPT = MAX_PROMPT_CHARS
 MAX_SEED = (1 << 53) - 1  # exact in every JSON reader
 
 # Fields of the OpenAI API that a client may send and that this server does not have.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -170,9 +171,7 @@ class S3Store(Store):
     @property
     def filesystem(self) -> pafs.FileSystem:
         if self._filesystem is None:
-            # boto3 reads these by itself, pyarrow does not
-            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-            self._filesystem = pafs.S3FileSystem(endpoint_override=endpoint)
+            self._filesystem = pafs.S3FileSystem(endpoint_override=_endpoint())
         return self._filesystem
 
     @property
@@ -223,8 +222,11 @@ class S3Store(Store):
             self.client.delete_object(Bucket=self.bucket, Key=self.key(below))
 
     def local(self, name: str = "") -> Path:
-        """Downloads below a per-user cache; a copy of the object's size and time of writing is kept."""
-        cache = Path(tempfile.gettempdir()) / f"cjd-cache-{os.getuid()}" / self.bucket / self.prefix
+        """Downloads below a per-user cache; a copy of the object's size and time of writing is kept, and one
+        whose object is gone goes too.
+        """
+        server = re.sub(r"\W+", "-", _endpoint() or "aws")
+        cache = Path(tempfile.gettempdir()) / f"cjd-cache-{os.getuid()}" / server / self.bucket / self.prefix
         names = self.list(name, recursive=True) or [name]
         found = self.filesystem.get_file_info([f"{self.bucket}/{self.key(n)}" for n in names])
         copies = LocalStore(str(cache))
@@ -236,7 +238,14 @@ class S3Store(Store):
             if not copy.is_file() or (copy.stat().st_size, copy.stat().st_mtime_ns) != (info.size, stamp[0]):
                 copies.write(each, self.read(each))
                 os.utime(copy, ns=stamp)
+        for stale in set(copies.list(name, recursive=True)) - set(names):
+            copies.delete(stale)
         return cache / name
+
+
+def _endpoint() -> str | None:
+    """The S3 server, where it is not Amazon's: boto3 reads these by itself, pyarrow does not."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 
 
 def _cannot_write(path: Path, error: OSError) -> CjdError:

@@ -6,7 +6,7 @@ Shape suffixes: B rows, C channels, H and W pixels, L tokens, D text width, T ti
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,8 +40,7 @@ class StageTask:
     store: Store
     recipe: Recipe
     stage_name: str
-    tokenizer_folder: Path  # the frozen text encoder that goes with the weights
-    text_encoder_folder: Path
+    text_folders: Callable[[], tuple[Path, Path]]  # finds tokenizer and frozen text encoder where it is called
 
     @property
     def stage(self) -> StageConfig:
@@ -117,7 +116,7 @@ class StageTask:
         """Write `student/<stage>/`, replacing what is there."""
         unet = build_unet(self.stage, prepared.text_width(self.store), self.lower is not None)
         unet.load_state_dict({k.removeprefix(UNET): v for k, v in weights.items()}, strict=True)
-        export_stage(self.store, self.stage, self.lower, unet, self.tokenizer_folder, self.text_encoder_folder)
+        export_stage(self.store, self.stage, self.lower, unet, *self.text_folders())
 
 
 class StageObjective(nn.Module):

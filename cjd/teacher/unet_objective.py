@@ -42,7 +42,8 @@ class UNetObjective(nn.Module):
     ) -> None:
         super().__init__()
         self.unet = unet
-        self.frozen: dict[str, nn.Module] = {"vae": vae.eval().requires_grad_(False)}
+        vae = vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # encodes faster so
+        self.frozen: dict[str, nn.Module] = {"vae": vae}
         if train_text_encoder:
             self.text_encoder = text_encoder
         else:
@@ -84,8 +85,8 @@ class UNetObjective(nn.Module):
     def latents(self, image_B3HW: Tensor, random: RowRandom) -> Tensor:
         """A draw from the VAE's posterior, scaled to a deviation of 1: float32 `[B, C, h, w]`."""
         vae = self.companion("vae", image_B3HW.device)
-        posterior = vae.encode(to_signed(image_B3HW)).latent_dist
-        mean_BChw = posterior.mean.float()
+        posterior = vae.encode(to_signed(image_B3HW).contiguous(memory_format=torch.channels_last)).latent_dist
+        mean_BChw = posterior.mean.float().contiguous()
         return (mean_BChw + posterior.std.float() * random.normal(*mean_BChw.shape[1:])) * vae.config.scaling_factor
 
     def weight(self, timesteps: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from cjd.errors import CjdError
 from cjd.storage import Store
 from cjd.storage.store import LocalStore
 from cjd.train.ema import ShardedEma
@@ -65,9 +69,16 @@ class Checkpoints:
             self.store.delete(name)  # what a writer that was killed here may have left
         dist.barrier()
         with _folder_for(self.store, name) as folder:
-            (folder / "engine" / TAG).mkdir(parents=True, exist_ok=True)
-            save_engine(engine, folder / "engine")
-            save_file(ema.state(), folder / f"ema-{ema.rank:05d}.safetensors")
+            try:
+                (folder / "engine" / TAG).mkdir(parents=True, exist_ok=True)
+                save_engine(engine, folder / "engine")
+                save_file(ema.state(), folder / f"ema-{ema.rank:05d}.safetensors")
+            except (OSError, RuntimeError, SafetensorError) as error:
+                reason = str(error).splitlines()[0]
+                raise CjdError(
+                    f"cannot write checkpoint {self.store.uri}/{name}: {reason}; "
+                    "free space or mend the permissions, then run the same command again"
+                ) from error
             dist.barrier()
             files = self._hand_over(folder, name, ema.rank)
             everyone: list[Any] = [None] * ema.world
@@ -89,24 +100,31 @@ class Checkpoints:
         return files
 
     def load(self, found: Found, engine: Any, ema: ShardedEma) -> None:
-        """Every rank calls this. A checkpoint of another world size is converted by the first rank."""
+        """Every rank calls this. A checkpoint of another world size is converted first: once, or where the
+        files are copies of S3's, once on every machine.
+        """
         folder = self.store.local(found.name)
         ema.load([load_file(folder / f"ema-{rank:05d}.safetensors") for rank in range(found.world)])
         if found.world == ema.world:
             load_engine(engine, folder / "engine")
             return
-        universal = folder / "universal"
-        if ema.rank == 0:
+        universal = folder.with_name(f"{folder.name}-universal")
+        shared = isinstance(self.store, LocalStore)
+        converts = (ema.rank if shared else int(os.environ.get("LOCAL_RANK", ema.rank))) == 0
+        if converts:
+            shutil.rmtree(universal, ignore_errors=True)
             to_universal(folder / "engine", universal, found.zero_stage)
         dist.barrier()
         load_engine(engine, universal)
         dist.barrier()
-        if ema.rank == 0:
-            self.store.delete(f"{found.name}/universal")
+        if converts:
+            shutil.rmtree(universal)
+
+    def _folders(self) -> set[str]:
+        return {"/".join(name.split("/")[:2]) for name in self.store.list("checkpoints", recursive=True)}
 
     def _names(self) -> list[str]:
-        names = {"/".join(name.split("/")[:2]) for name in self.store.list("checkpoints", recursive=True)}
-        return sorted(name for name in names if _NAME.search(name))
+        return sorted(name for name in self._folders() if _NAME.search(name))
 
     def _verify(self, name: str, files: dict[str, str]) -> None:
         folder = self.store.local(name)
@@ -115,7 +133,8 @@ class Checkpoints:
                 raise ValueError(f"{file} is not as it was written")
 
     def _prune(self) -> None:
-        for name in self._names()[: -self.keep]:
+        """Keeps the newest; what a killed conversion left goes too."""
+        for name in self._folders() - set(self._names()[-self.keep :]):
             self.store.delete(f"{name}/manifest.json")
             self.store.delete(name)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pyarrow.fs as pafs
@@ -20,6 +23,7 @@ from cjd.train.task import Task
 from cjd.train.worker import train_worker
 
 NOTES = ".ray"
+NOTES_HERE = "cjd-ray-train-"
 
 
 def train(run: Run, task: Task, progress: Progress) -> dict[str, Any]:
@@ -75,8 +79,17 @@ def _notes_of_ray(store: Store) -> tuple[pafs.FileSystem, str]:
     objects, which not every S3 server takes.
     """
     if len([node for node in ray.nodes() if node["Alive"]]) == 1:
-        return pafs.LocalFileSystem(), tempfile.mkdtemp(prefix="cjd-ray-train-")
+        _sweep(Path(tempfile.gettempdir()))
+        return pafs.LocalFileSystem(), tempfile.mkdtemp(prefix=f"{NOTES_HERE}{os.getpid()}-")
     return store.arrow(NOTES)
+
+
+def _sweep(temporary: Path) -> None:
+    """Remove the notes of this user's commands that were killed."""
+    for folder in temporary.glob(f"{NOTES_HERE}*-*"):
+        owner = folder.name.removeprefix(NOTES_HERE).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and folder.stat().st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Follower:
@@ -89,4 +102,5 @@ class _Follower:
         if say := fields.pop("say", None):
             self.progress.say(say)
         at = fields.pop("at", None)
-        self.stage.advance(n if at is None else at - self.stage.done, **fields)
+        # The last batch may reach beyond what was asked for.
+        self.stage.advance(n if at is None else min(at, self.stage.total) - self.stage.done, **fields)

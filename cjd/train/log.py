@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -29,8 +30,12 @@ class MetricsLog:
         text = store.read(METRICS).decode() if store.exists(METRICS) else ""
         lines = [json.loads(line) for line in text.splitlines()]
         self.lines = [line for line in lines if line["samples"] <= samples]
-        self.folder = store.local("tensorboard") if isinstance(store, LocalStore) else Path(mkdtemp(prefix="cjd-tb-"))
+        self._remote = not isinstance(store, LocalStore)
+        self.folder = Path(mkdtemp(prefix="cjd-tb-")) if self._remote else store.local("tensorboard")
         self.writer = SummaryWriter(str(self.folder), purge_step=samples)
+        if self._remote:  # what a killed process had drawn went with it
+            for line in self.lines:
+                self._draw(line)
         self._sums: dict[str, float] = defaultdict(float)
         self._counts: dict[str, int] = defaultdict(int)
         self._since, self._samples = time.monotonic(), samples
@@ -65,15 +70,18 @@ class MetricsLog:
             "time": round(time.time(), 1),
         }
         self.lines.append(line)
-        for name, value in line.items():
-            if name not in ("samples", "time"):
-                self.writer.add_scalar(name, value, samples)
+        self._draw(line)
         self._sums.clear()
         self._counts.clear()
         self._since, self._samples = time.monotonic(), samples
         if time.monotonic() - self._flushed > 5:
             self.flush()
         return line
+
+    def _draw(self, line: dict[str, float]) -> None:
+        for name, value in line.items():
+            if name not in ("samples", "time"):
+                self.writer.add_scalar(name, value, int(line["samples"]))
 
     def preview(self, sheet_HWC: np.ndarray, samples: int) -> None:
         self.store.write(f"previews/{samples:012d}.png", images.encode(sheet_HWC))
@@ -88,5 +96,7 @@ class MetricsLog:
     def close(self) -> None:
         self.flush()
         self.writer.close()
-        if not isinstance(self.store, LocalStore):
+        if self._remote:
+            self.store.delete("tensorboard")
             self.store.upload(self.folder, "tensorboard")
+            shutil.rmtree(self.folder)

@@ -34,12 +34,14 @@ def _checkpoint(task: str) -> Callable[[Path, random.Random], Callable[[], bool]
 
 
 STAGES = {
+    "prompts": _files("prompts/shard-*.parquet", 0),
     "generate": _files("samples/shard-*.parquet", 5),
     "prepare": _files("prepared/samples/shard-*", 4),
     "train.base": _checkpoint("base"),
     "train.sr-64": _checkpoint("sr-64"),
     "evaluation-teacher": _files("evaluation/teacher/shard-*.parquet", 5),
     "evaluation-student": _files("evaluation/student/shard-*.parquet", 2),
+    "evaluate": _files("evaluation/metrics.json", 0),
 }
 
 

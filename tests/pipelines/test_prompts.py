@@ -10,7 +10,7 @@ from cjd.config.recipe import PromptsConfig, Recipe
 from cjd.errors import UsageError
 from cjd.pipelines import prompts
 from cjd.progress import Progress
-from cjd.prompts import TEACHER_PROMPTS
+from cjd.prompts import TEACHER_PROMPTS, Grammar, held_out_prompts
 from cjd.records import PROMPTS, REJECTS, prompt_id
 from cjd.storage import Run, read_shard
 
@@ -66,3 +66,15 @@ def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no prompt is left"):
         prompts.run(run, Progress(), [str(brought)])
     assert run.done("prompts") is None
+
+
+def test_an_imported_prompt_that_evaluation_keeps_for_itself_is_recorded(tmp_path: Path) -> None:
+    (reserved,) = held_out_prompts(1, 0, Grammar.load("illustration"))
+    brought = tmp_path / "mine.txt"
+    brought.write_text(f"a lake\n{reserved['text']}\n", encoding="utf-8")
+    run = make(tmp_path / "run")
+    summary = prompts.run(run, Progress(), [str(brought)])
+    assert reserved["text"] not in [row["prompt"] for row in rows(run)]
+    assert summary["refused"] == {"held_out": 1}
+    (refused,) = read_shard(run.store, "rejects/prompts", 0, REJECTS).to_pylist()
+    assert (refused["rule"], refused["prompt"]) == ("held_out", reserved["text"])

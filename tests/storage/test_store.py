@@ -74,6 +74,9 @@ def test_a_local_copy_follows_its_object(store: Store) -> None:
             store.write("model/w.bin", content)
             copy = fresh.local("model") / "w.bin"
         assert copy.read_bytes() == content
+    store.write("model/config.json", b"{}")
+    store.delete("model/w.bin")
+    assert [file.name for file in store.local("model").iterdir()] == ["config.json"]
 
 
 def test_shards_are_whole_the_same_and_known_by_number(store: Store) -> None:

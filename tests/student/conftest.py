@@ -106,7 +106,7 @@ def student_folders(prepared_store, text_folders, tmp_path_factory) -> dict[int,
         store = open_store(tmp_path_factory.mktemp(f"student-{count}"))
         store.upload(prepared_store.local("prepared"), "prepared")
         for name in list(SIZES)[:count]:
-            task = StageTask(store, recipe, name, *text_folders)
+            task = StageTask(store, recipe, name, lambda: text_folders)
             objective = task.build()
             torch.manual_seed(1)
             torch.nn.init.normal_(objective.unet.conv_out.weight, std=0.1)

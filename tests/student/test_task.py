@@ -13,7 +13,7 @@ from tests.student.conftest import SIZES, make_recipe
 
 
 def make_task(store, folders, name, **overrides):
-    return StageTask(store, make_recipe(list(SIZES), **overrides), name, *folders)
+    return StageTask(store, make_recipe(list(SIZES), **overrides), name, lambda: folders)
 
 
 @pytest.fixture

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import os
+import resource
 import signal
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
+from cjd.errors import CjdError
 from cjd.storage import Run
 from cjd.train.loop import train
 from cjd.train.task import Task
 
 
-def _main(rank: int, world: int, meeting: str, task: Task, uri: str, kill_at: int | None) -> None:
+def _main(rank: int, world: int, meeting: str, task: Task, uri: str, kill_at: int | None, room: int | None) -> None:
     torch.set_num_threads(1)
+    if room is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank), GLOO_SOCKET_IFNAME="lo")
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world)
 
@@ -27,7 +32,11 @@ def _main(rank: int, world: int, meeting: str, task: Task, uri: str, kill_at: in
             os.kill(os.getppid(), signal.SIGUSR1)  # the parent kills every rank where it stands
             signal.pause()
 
-    train(task, Run.open(uri).store, seed=3, device=torch.device("cpu"), tell=tell)
+    try:
+        train(task, Run.open(uri).store, seed=3, device=torch.device("cpu"), tell=tell)
+    except CjdError as error:
+        Path(uri, "said.txt").write_text(str(error))
+        os._exit(1)
     dist.destroy_process_group()
 
 
@@ -35,11 +44,15 @@ class _Killed(Exception):
     pass
 
 
-def run_loop(task: Task, run: Run, world: int, tmp: Path, kill_at: int | None = None) -> None:
-    """Train to the end, or until rank 0 has told of `kill_at` samples: then every rank gets SIGKILL."""
+def run_loop(task: Task, run: Run, world: int, tmp: Path, kill_at: int | None = None, room: int | None = None) -> None:
+    """Train to the end, or until rank 0 has told of `kill_at` samples: then every rank gets SIGKILL.
+
+    `room`: no file may grow beyond so many bytes, as on a full disk. What an error said is in said.txt.
+    """
     context = mp.get_context("spawn")
     meeting = tmp / f"meeting-{len(list(tmp.iterdir()))}"
-    ranks = [context.Process(target=_main, args=(r, world, str(meeting), task, run.uri, kill_at)) for r in range(world)]
+    arguments = (world, str(meeting), task, run.uri, kill_at, room)
+    ranks = [context.Process(target=_main, args=(rank, *arguments)) for rank in range(world)]
 
     def killed(*_: object) -> None:
         raise _Killed

@@ -94,6 +94,19 @@ def test_a_checkpoint_without_a_manifest_is_not_there(undisturbed: Run) -> None:
     assert not said
 
 
+def test_a_full_disk_is_told_and_training_goes_on_when_there_is_room(undisturbed: Run, tmp_path: Path) -> None:
+    run = toy_run(str(tmp_path / "run"))
+    task = ToyTask(run.store, CONFIG)
+    with pytest.raises(AssertionError):
+        run_loop(task, run, 1, tmp_path, room=1500)
+    said = Path(run.uri, "said.txt").read_text()
+    assert said.startswith("cannot write checkpoint") and "free space" in said
+    assert Checkpoints(run.store.sub("train/toy"), 2).newest() == (None, [])
+    run_loop(task, run, 2, tmp_path)
+    for name, value in _weights(undisturbed).items():
+        assert torch.equal(value, _weights(run)[name]), name
+
+
 def test_a_batch_that_does_not_divide_is_refused() -> None:
     with pytest.raises(UsageError, match="does not divide over 3 workers"):
         check_layout(CONFIG, 3, "toy")
