@@ -7,7 +7,7 @@ import numpy as np
 from cjd.sources.paperdoll.canvas import Canvas, bezier, ellipse, mirrored, smooth
 from cjd.sources.paperdoll.palette import INK, Colour, Tones, mix, tones
 
-EYE_X, EYE_Y = 0.132, 0.055
+EYE_X, EYE_Y = 0.136, 0.052
 FACE = smooth(
     mirrored(
         [
@@ -101,7 +101,7 @@ def _blush(canvas: Canvas, expression: str, manga: bool) -> None:
 
 def _open_eye(canvas: Canvas, side: int, expression: str, eye: Colour, manga: bool) -> None:
     wide, high, inner, outer, lower = EYE_SHAPES[expression]
-    rx, ry = 0.073 * wide, 0.092 * high
+    rx, ry = 0.089 * wide, 0.11 * high
     with canvas.placed(side * EYE_X, EYE_Y):
         top_in, top_out = -ry * (1 - inner), -ry * (1 - outer)
         # From the inner corner over the upper lid to the outer corner, and back below.
@@ -130,18 +130,18 @@ def _open_eye(canvas: Canvas, side: int, expression: str, eye: Colour, manga: bo
 
 def _iris(canvas: Canvas, side: int, rx: float, ry: float, expression: str, eye: Colour, manga: bool) -> None:
     startled = expression == "surprised"
-    ix, iy = (rx * 0.66, ry * 0.66) if startled else (rx * 0.84, ry * 0.97)
+    ix, iy = (rx * 0.7, ry * 0.7) if startled else (rx * 0.88, ry * 0.98)
     cy = 0.0 if startled else 0.004
     ball = ellipse(-side * 0.004, cy, ix, iy)
     dark = mix(eye, INK, 0.55)
-    canvas.gradient(ball, mix(eye, INK, 0.2), mix(eye, WHITE, 0.2))
+    canvas.gradient(ball, mix(eye, INK, 0.12), mix(eye, WHITE, 0.14))
     with canvas.clip(ball):
         # Light gathers in the lower half, opposite to where it comes in.
-        canvas.fill(ellipse(-side * 0.004, cy + iy * 0.62, ix * 0.66, iy * 0.34), mix(eye, WHITE, 0.5), 0.75)
+        canvas.fill(ellipse(-side * 0.004, cy + iy * 0.62, ix * 0.66, iy * 0.34), mix(eye, WHITE, 0.4), 0.75)
     canvas.outline(ball, dark, 0.008)
-    canvas.fill(ellipse(-side * 0.004, cy - iy * 0.02, ix * 0.31, iy * 0.36), mix(dark, INK, 0.6))
-    canvas.fill(ellipse(-0.024, cy - iy * 0.42, ix * 0.36, iy * 0.27, n=18), WHITE)
-    canvas.fill(ellipse(0.028, cy + iy * 0.42, ix * 0.18, iy * 0.14, n=12), WHITE)
+    canvas.fill(ellipse(-side * 0.004, cy - iy * 0.02, ix * 0.27, iy * 0.31), mix(dark, INK, 0.6))
+    canvas.fill(ellipse(-0.03, cy - iy * 0.46, ix * 0.3, iy * 0.23, n=18), WHITE)
+    canvas.fill(ellipse(0.034, cy + iy * 0.46, ix * 0.15, iy * 0.12, n=12), WHITE)
     if expression == "sad":
         canvas.fill(ellipse(0.0, cy + iy * 0.78, ix * 0.7, iy * 0.16, n=14), WHITE, 0.85)
 
@@ -176,18 +176,18 @@ def _mouth(canvas: Canvas, expression: str, skin: Tones, manga: bool) -> None:
     if expression == "neutral":
         canvas.stroke(bezier((-0.026, 0.217), (0, 0.221), (0.026, 0.217), n=5), 0.0105, lip, taper=(0.5, 0.5))
     elif expression == "smiling":
-        curve = bezier((-0.064, 0.198), (-0.03, 0.247), (0.03, 0.247), (0.064, 0.198))
-        canvas.stroke(curve, 0.0135, lip, taper=(0.6, 0.6))
+        curve = bezier((-0.078, 0.192), (-0.036, 0.256), (0.036, 0.256), (0.078, 0.192))
+        canvas.stroke(curve, 0.016, lip, taper=(0.6, 0.6))
     elif expression == "sad":
-        curve = bezier((-0.05, 0.236), (-0.026, 0.196), (0.026, 0.196), (0.05, 0.236))
-        canvas.stroke(curve, 0.0135, lip, taper=(0.5, 0.5))
+        curve = bezier((-0.06, 0.244), (-0.03, 0.19), (0.03, 0.19), (0.06, 0.244))
+        canvas.stroke(curve, 0.016, lip, taper=(0.5, 0.5))
     elif expression == "surprised":
-        canvas.shape(ellipse(0, 0.222, 0.03, 0.037), red, lip, 0.008)
-        canvas.fill(ellipse(0, 0.244, 0.019, 0.012, n=14), tongue)
+        canvas.shape(ellipse(0, 0.222, 0.038, 0.046), red, lip, 0.008)
+        canvas.fill(ellipse(0, 0.249, 0.024, 0.014, n=14), tongue)
     elif expression == "angry":
         wave = smooth([(-0.062, 0.242), (-0.036, 0.215), (-0.012, 0.234), (0.012, 0.213), (0.036, 0.234),
                        (0.062, 0.228)], closed=False)  # fmt: skip
-        canvas.stroke(wave, 0.015, lip, taper=(0.6, 0.6))
+        canvas.stroke(wave, 0.018, lip, taper=(0.6, 0.6))
     else:
         mouth = np.concatenate(
             [bezier((-0.078, 0.176), (0, 0.196), (0.078, 0.176)), bezier((0.07, 0.2), (0, 0.34), (-0.07, 0.2))]
