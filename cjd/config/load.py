@@ -67,8 +67,15 @@ def _absolute(recipe: Recipe) -> Recipe:
         changes["evaluate"] = recipe.evaluate.model_copy(update={"judge": path(recipe.evaluate.judge, "run")})
     if recipe.finetune is not None:
         changes["finetune"] = recipe.finetune.model_copy(update={"init": path(recipe.finetune.init, "new")})
-    if recipe.prompts is not None and recipe.prompts.grammar.endswith(".toml"):
-        changes["prompts"] = recipe.prompts.model_copy(update={"grammar": path(recipe.prompts.grammar)})
+    if (prompts := recipe.prompts) is not None:
+        named: dict[str, Any] = {}
+        if prompts.grammar.endswith(".toml"):
+            named["grammar"] = path(prompts.grammar)
+        if prompts.mine is not None:
+            named["mine"] = prompts.mine.model_copy(update={"sources": tuple(map(path, prompts.mine.sources))})
+        if prompts.generator is not None:
+            named["generator"] = prompts.generator.model_copy(update={"path": path(prompts.generator.path)})
+        changes["prompts"] = prompts.model_copy(update=named)
     return recipe.model_copy(update=changes)
 
 

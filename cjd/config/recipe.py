@@ -98,12 +98,39 @@ class TeacherConfig(Section):
     licence: str = "openrail++"  # what the teacher's weights are under: see cjd.policy.licences
 
 
+class MineConfig(Section):
+    """Prompts out of logs of what people asked for, as DiffusionDB's metadata."""
+
+    sources: tuple[str, ...] = Field(min_length=1)  # Parquet, CSV or JSONL files, folders, names with *; local or s3://
+    count: PositiveInt  # so many are drawn, at most
+    column: str | None = None  # None: prompt, text or caption
+    limits: dict[str, float] = {}  # column -> largest value kept, as prompt_nsfw = 0.5
+    min_chars: PositiveInt = 3
+    near_duplicates: float = Field(default=0.8, gt=0, le=1)  # similarity from which one stands for both; 1: exact only
+    temperature: float = Field(default=1.0, ge=0)  # drawn by frequency ** (1 / temperature); 0: the most frequent
+
+
+class GeneratorConfig(Section):
+    """Prompts by a causal language model, as the GPT-2 prompt generators."""
+
+    path: str  # transformers folder with safetensors, local or s3://
+    count: PositiveInt
+    starts: tuple[str, ...] = ("",)  # beginnings, taken in turn
+    max_new_tokens: PositiveInt = 48
+    temperature: PositiveFloat = 1.0
+    top_k: PositiveInt = 50
+    micro_batch_size: PositiveInt = 32
+    shard_rows: PositiveInt = 1024
+
+
 class PromptsConfig(Section):
     count: PositiveInt
     grammar: str = "illustration"  # name or TOML file
     weights: dict[str, dict[str, float]] = {}  # attribute -> value -> weight, over the grammar's own
     builtin: bool = True  # put the thirteen built-in prompts first
-    grammar_fill: bool = True  # False: only imported and built-in prompts
+    grammar_fill: bool = True  # False: nothing from the grammar
+    mine: MineConfig | None = None
+    generator: GeneratorConfig | None = None
 
 
 class PolicyConfig(Section):
@@ -122,6 +149,8 @@ class GenerateConfig(Section):
     scheduler: Literal["dpmsolver++", "ddim"] = "dpmsolver++"
     precision: Literal["fp32", "bf16"] = "fp32"
     image_format: Literal["png", "webp"] = "png"
+    tries: PositiveInt = 3  # for a row that cannot be painted, before it is set aside
+    max_failed_share: float = Field(default=0.01, ge=0, le=1)  # of rows set aside; beyond it the stage fails
 
 
 class EvaluateConfig(Section):

@@ -123,7 +123,7 @@ def _paint(
     paint_set(
         run, progress, stage=folder.replace("/", "-"), folder=folder, rejects=None,
         total_rows=len(rows), shard_rows=config.shard_rows, row_source=partial(_shard_rows, rows, config.shard_rows),
-        painter=painter, settings=settings, micro_batch_size=config.micro_batch_size, keep_stages=folder == STUDENT,
+        painter=painter, settings=settings, keep_stages=folder == STUDENT,
     )  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cjd.config.recipe import GenerateConfig
-from cjd.errors import UsageError
-from cjd.pipelines.paint import PaintSettings, paint_set
+from cjd.errors import CjdError, UsageError
+from cjd.pipelines.paint import FAILED, PaintSettings, paint_set
 from cjd.pipelines.runtime import ray_session
 from cjd.policy import Gate
 from cjd.progress import Progress
@@ -56,10 +56,11 @@ def run(run: Run, progress: Progress) -> dict[str, Any]:
             row_source=PromptRows.of(run),
             painter=TeacherFactory(run.recipe.teacher.path, run.store, config, device(run)),
             settings=settings,
-            micro_batch_size=config.micro_batch_size,
             image_format=config.image_format,
             gate=run.recipe.policy,
+            tries=config.tries,
         )
+    _check_failures(run, counts)
     if not counts["accepted"]:
         raise UsageError(
             f"every picture of {run.uri} was refused ({counts['refused']}); look at rejects/samples, and mend the teacher"
@@ -73,6 +74,16 @@ def run(run: Run, progress: Progress) -> dict[str, Any]:
     }
     run.finish("samples", summary)
     return summary
+
+
+def _check_failures(run: Run, counts: Mapping[str, Any]) -> None:
+    """Raises CjdError where more rows could not be painted than the recipe puts up with."""
+    failed, total = counts["refused"].get(FAILED, 0), counts["rows"]
+    if failed > run.section("generate").max_failed_share * total:
+        raise CjdError(
+            f"{failed} of {total} pictures of {run.uri} could not be painted; rejects/samples tells why (rule "
+            f"{FAILED!r}). Delete the shards of samples/ that they belong to and run the same command again"
+        )
 
 
 def device(run: Run) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from cjd import __version__
 from cjd.config.recipe import PolicyConfig
 from cjd.errors import CjdError, UsageError
 from cjd.pipelines.payload import pack, unpack
+from cjd.pipelines.rescue import CarefulPainter, Painter
 from cjd.pipelines.shards import check_shards, limit_threads, over_shards, rows_of, shard_count
 from cjd.progress import Progress
 from cjd.progress.mailbox import Mailbox
@@ -26,16 +27,7 @@ from cjd.records import REJECTS, SAMPLES, sample_id, sample_seed
 from cjd.storage import Run, Store, read_shard, shard_numbers, write_shard
 
 STAGE_PREFIX = "stage_"
-
-
-class Painter(Protocol):
-    """A model that draws. A row's picture depends on its prompt and seed alone."""
-
-    fingerprint: str
-
-    def paint(self, prompts: list[str], seeds: list[int]) -> dict[str, np.ndarray]:
-        """{"image": uint8 `[N, H, W, 3]`}, and each stage's name of a cascade: uint8 `[N, s, s, 3]`."""
-        ...
+FAILED = "failed"  # the rule of a row that could not be painted
 
 
 RowSource = Callable[[int], Sequence[Mapping[str, Any]]]
@@ -69,16 +61,17 @@ def paint_set(
     row_source: RowSource,
     painter: Callable[[], Painter],
     settings: PaintSettings,
-    micro_batch_size: int,
     image_format: str = "png",
     gate: PolicyConfig | None = None,
     keep_stages: bool = False,
+    tries: int = 3,
 ) -> dict[str, Any]:
     """Paint every row of a set into `folder`/shard-*.parquet; shards that are there already are kept.
 
     `row_source`: shard number -> its rows {"prompt_id", "index", "prompt", "attributes"}, picklable.
     `painter`: makes the painter inside an actor, picklable. `gate`: the policy that pictures pass, None
-    for no screening; refused ones go to `rejects`. `keep_stages` adds a column `stage_<name>` (binary)
+    for no screening; refused ones go to `rejects`, and so do rows that cannot be painted in `tries` tries (rule
+    "failed"); without `rejects` one of these ends the stage. `keep_stages` adds a column `stage_<name>` (binary)
     for each other picture the painter returns. Needs a Ray session.
 
     Returns {"rows", "accepted", "refused": {rule: count}, "shards"}.
@@ -97,8 +90,8 @@ def paint_set(
             "row_source": row_source,
             "painter": painter,
             "settings": settings,
-            "micro_batch_size": micro_batch_size,
             "keep_stages": keep_stages,
+            "tries": tries,
             "threads": run.recipe.resources.paint.threads,
             "mailbox": mailbox,
         }
@@ -164,18 +157,18 @@ class PaintActor:
         row_source: RowSource,
         painter: Callable[[], Painter],
         settings: PaintSettings,
-        micro_batch_size: int,
         keep_stages: bool,
+        tries: int,
         threads: int,
         mailbox: Mailbox,
     ) -> None:
         limit_threads(threads)
         self.row_source = row_source
         self.settings = settings
-        self.micro_batch_size = micro_batch_size
         self.keep_stages = keep_stages
         self.mailbox = mailbox
         self.painter = painter()
+        self.careful = CarefulPainter(self.painter, tries, lambda line: mailbox.post(0, say=line))
         if self.painter.fingerprint != settings.teacher:
             raise UsageError(
                 f"the model's files changed under the run ({self.painter.fingerprint} now, {settings.teacher} at the "
@@ -185,16 +178,11 @@ class PaintActor:
     def __call__(self, batch: pa.Table) -> pa.Table:
         number = batch.column("shard")[0].as_py()
         rows = [self._named(row) for row in self.row_source(number)]
-        painted: dict[str, list[np.ndarray]] = {}
-        for start in range(0, len(rows), self.micro_batch_size):
-            part = rows[start : start + self.micro_batch_size]
-            pictures = self.painter.paint([row["prompt"] for row in part], [row["seed"] for row in part])
-            for name, array_NHWC in pictures.items():
-                if name == "image" or self.keep_stages:
-                    painted.setdefault(name, []).append(array_NHWC)
-            self.mailbox.post(len(part))
-        whole = {name: np.concatenate(parts) for name, parts in painted.items()}
-        return pa.table({"shard": pa.array([number], pa.int64()), "payload": pack(rows, whole)})
+        painted, failed = self.careful.paint(rows, on_part=self.mailbox.post)
+        pictures = {name: array for name, array in painted.items() if name == "image" or self.keep_stages}
+        kept = [row for position, row in enumerate(rows) if position not in failed]
+        lost = [{**rows[position], "reason": reason} for position, reason in failed.items()]
+        return pa.table({"shard": pa.array([number], pa.int64()), "payload": pack(kept, pictures, lost)})
 
     def _named(self, row: Mapping[str, Any]) -> dict[str, Any]:
         identity = sample_id(self.settings.teacher, row["prompt"], row["index"])
@@ -231,17 +219,19 @@ class WriteActor:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         number = batch.column("shard")[0].as_py()
-        rows, pictures = unpack(batch.column("payload")[0].as_buffer())
+        rows, pictures, lost = unpack(batch.column("payload")[0].as_buffer())
         stages = [name for name in pictures if name != "image"]
         schema = SAMPLES
         for name in stages:
             schema = schema.append(pa.field(stage_column(name), pa.binary()))
         kept: list[dict[str, Any]] = []
-        refused: list[dict[str, Any]] = []
+        refused = [_reject(row, FAILED, detail=row["reason"]) for row in lost]
+        if refused and self.rejects is None:
+            raise CjdError(f"a picture of {self.store.uri}/{self.folder} could not be painted: {refused[0]['detail']}")
         for i, row in enumerate(rows):
             verdict = self.gate.image(pictures["image"][i]) if self.gate else None
             if verdict is not None and not verdict.ok:
-                refused.append(_reject(row, verdict))
+                refused.append(_reject(row, verdict.rule, verdict.list, verdict.score, verdict.detail))
             else:
                 kept.append(self._sample(row, {n: a[i] for n, a in pictures.items()}, verdict))
         if refused and self.rejects is not None:
@@ -279,15 +269,17 @@ class WriteActor:
         }
 
 
-def _reject(row: Mapping[str, Any], verdict: Any) -> dict[str, Any]:
+def _reject(
+    row: Mapping[str, Any], rule: str, name: str = "built-in", score: float | None = None, detail: str = ""
+) -> dict[str, Any]:
     return {
         "row": row["sample_id"],
         "kind": "sample",
         "prompt": row["prompt"],
-        "rule": verdict.rule,
-        "list": verdict.list,
-        "score": verdict.score,
-        "detail": verdict.detail,
+        "rule": rule,
+        "list": name,
+        "score": score,
+        "detail": detail,
     }
 
 

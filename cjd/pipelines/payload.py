@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 
-def pack(rows: Sequence[Mapping[str, Any]], pictures: Mapping[str, np.ndarray]) -> pa.Array:
-    """One large_binary value. `pictures`: name -> uint8 `[N, H, W, 3]`, a picture a row."""
+def pack(
+    rows: Sequence[Mapping[str, Any]], pictures: Mapping[str, np.ndarray], lost: Sequence[Mapping[str, Any]] = ()
+) -> pa.Array:
+    """One large_binary value. `pictures`: name -> uint8 `[N, H, W, 3]`, a picture a row; `lost`: rows without one."""
     columns: dict[str, pa.Array] = {"row": pa.array([json.dumps(row, ensure_ascii=False) for row in rows], pa.string())}
     shapes = {}
     for name, array_NHWC in pictures.items():
@@ -21,7 +23,7 @@ def pack(rows: Sequence[Mapping[str, Any]], pictures: Mapping[str, np.ndarray]) 
         raw = pa.py_buffer(np.ascontiguousarray(array_NHWC))
         width = int(np.prod(shapes[name]))
         columns[name] = pa.Array.from_buffers(pa.binary(width), len(rows), [None, raw])
-    table = pa.table(columns).replace_schema_metadata({"shapes": json.dumps(shapes)})
+    table = pa.table(columns).replace_schema_metadata({"shapes": json.dumps(shapes), "lost": json.dumps(list(lost))})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -30,8 +32,8 @@ def pack(rows: Sequence[Mapping[str, Any]], pictures: Mapping[str, np.ndarray]) 
     return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, data])
 
 
-def unpack(data: pa.Buffer) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """The rows and pictures (read-only arrays over the same memory) of `pack`."""
+def unpack(data: pa.Buffer) -> tuple[list[dict[str, Any]], dict[str, np.ndarray], list[dict[str, Any]]]:
+    """The rows, pictures (read-only arrays over the same memory) and lost rows of `pack`."""
     with pa.ipc.open_stream(data) as reader:
         table = reader.read_all()
     rows = [json.loads(row) for row in table.column("row").to_pylist()]
@@ -40,4 +42,4 @@ def unpack(data: pa.Buffer) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]
         (chunk,) = table.column(name).chunks
         raw = np.frombuffer(chunk.buffers()[1], np.uint8, chunk.type.byte_width * len(chunk))
         pictures[name] = raw.reshape(len(rows), *shape)
-    return rows, pictures
+    return rows, pictures, json.loads(table.schema.metadata[b"lost"])

@@ -19,6 +19,7 @@ def check(recipe: Recipe, store: Store) -> None:
     Gate.load(recipe.policy)
     if recipe.prompts is not None:
         Grammar.load(recipe.prompts.grammar, recipe.prompts.weights)
+        _check_prompts(recipe)
     if recipe.generate is not None and recipe.teacher.path != "run":
         _check_teacher(recipe, store)
     if recipe.student is not None:
@@ -36,6 +37,17 @@ def _check_teacher(recipe: Recipe, store: Store) -> None:
     folder = resolve_teacher(recipe.teacher.path, store)
     check_teacher(folder)
     student_text_folders(recipe, store, folder)
+
+
+def _check_prompts(recipe: Recipe) -> None:
+    from cjd.pipelines.mine import find_parts
+    from cjd.text.writer import generator_folder
+
+    assert recipe.prompts is not None
+    if recipe.prompts.mine is not None:
+        find_parts(recipe.prompts.mine.sources)
+    if recipe.prompts.generator is not None:
+        generator_folder(recipe.prompts.generator.path)
 
 
 def _check_student(recipe: Recipe) -> None:

@@ -1,4 +1,4 @@
-"""The prompts of a run: brought, built in and composed, each past the gate."""
+"""The prompts of a run: built in, brought, mined, imagined and composed, each past the gate."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from cjd.errors import UsageError
 from cjd.policy import Gate, Verdict
 from cjd.progress import Progress
 from cjd.prompts import TEACHER_PROMPTS, Grammar, compose_prompts, read_prompts
+from cjd.prompts.mining import describe
 from cjd.records import PROMPTS, REJECTS, prompt_id
-from cjd.storage import Run, write_shard
+from cjd.storage import Run, read_shard, write_shard
 
 SHARD_ROWS = 65_536
 # Of the distinct prompts composed, so many may be refused for each that is kept.
@@ -28,7 +29,8 @@ HELD_OUT = "held_out"
 def run(run: Run, progress: Progress, imports: Sequence[str] = ()) -> dict[str, Any]:
     """Write prompts/ (accepted, in order) and rejects/prompts/; returns the summary.
 
-    `imports`: files of the user's own prompts, which come after the built-in ones and before the grammar's.
+    `imports`: files of the user's own prompts. They come after the built-in ones; then come those mined, those
+    of the language model, and the grammar's.
     """
     config: PromptsConfig = run.section("prompts")
     brought = [_read_import(path) for path in imports]
@@ -39,7 +41,9 @@ def run(run: Run, progress: Progress, imports: Sequence[str] = ()) -> dict[str, 
         return summary
     gate = Gate.load(run.recipe.policy)
     grammar = Grammar.load(config.grammar, config.weights)
-    extra = [*(TEACHER_PROMPTS if config.builtin else ()), *(text for each in brought for text in each["prompts"])]
+    extra = [(text, "builtin") for text in (TEACHER_PROMPTS if config.builtin else ())]
+    extra += [(text, "import") for each in brought for text in each["prompts"]]
+    extra += _from_elsewhere(run, progress)
     writer = _Writer(run)
     with progress.stage("prompts", config.count, "prompts") as bar:
         held_out = Verdict(False, HELD_OUT, detail="a combination that only evaluation paints")
@@ -57,6 +61,7 @@ def run(run: Run, progress: Progress, imports: Sequence[str] = ()) -> dict[str, 
     if not writer.rows:
         raise UsageError("no prompt is left after screening; import others or set prompts.grammar_fill=true")
     counts = writer.finish()
+    run.write_json("prompts/report.json", counts | describe(writer.texts()))
     summary = counts | {"imports": recorded}
     run.finish("prompts", summary)
     if (unused := sum(each["rows"] for each in recorded) - counts["origins"].get("import", 0)) > 0:
@@ -70,13 +75,30 @@ def run(run: Run, progress: Progress, imports: Sequence[str] = ()) -> dict[str, 
 
 
 def _candidates(
-    config: PromptsConfig, seed: int, grammar: Grammar, extra: list[str], skipped: Callable[[str], None]
+    config: PromptsConfig, seed: int, grammar: Grammar, extra: list[tuple[str, str]], skipped: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     """More than are needed, so that those refused are made up for; the caller stops."""
     for row in compose_prompts(config.count * (1 + SPARE) + len(extra), seed, grammar, extra, skipped=skipped):
         if row["origin"] == "grammar" and not config.grammar_fill:
             return
         yield row
+
+
+def _from_elsewhere(run: Run, progress: Progress) -> list[tuple[str, str]]:
+    """What the recipe has mined and imagined: (prompt, origin)."""
+    config: PromptsConfig = run.section("prompts")
+    found: list[tuple[str, str]] = []
+    if config.mine is not None:  # both need Ray, which composing does not
+        from cjd.pipelines import mine
+
+        mine.run(run, progress)
+        found += [(text, "mine") for text in mine.mined_prompts(run)]
+    if config.generator is not None:
+        from cjd.pipelines import imagine
+
+        imagine.run(run, progress)
+        found += [(text, "generator") for text in imagine.imagined_prompts(run)]
+    return found
 
 
 def _read_import(path: str) -> dict[str, Any]:
@@ -114,6 +136,11 @@ class _Writer:
         self.rows += 1
         if len(self._pending) == SHARD_ROWS:
             self._flush()
+
+    def texts(self) -> Iterator[str]:
+        """Every accepted prompt, from the shards."""
+        for number in range(self.shards):
+            yield from read_shard(self.run.store, "prompts", number, PROMPTS, ["prompt"]).column(0).to_pylist()
 
     def refuse(self, text: str, verdict: Any) -> None:
         self.refused.append(

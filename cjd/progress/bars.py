@@ -121,7 +121,11 @@ class StageProgress:
         self._ticker = threading.Thread(target=self._tick, name=f"progress-{name}", daemon=True)
 
     def advance(self, n: int = 1, **fields: Any) -> None:
-        """`n` more pieces are done; `fields` (loss=…, refused=…) are shown and kept in the heartbeat."""
+        """`n` more pieces are done; `fields` (loss=…, refused=…) are shown and kept in the heartbeat; `say=` is a
+        line for the reader.
+        """
+        if say := fields.pop("say", None):
+            self.owner.say(say)
         with self._lock:
             self.done += n
             self.fields.update({key: number(value) for key, value in fields.items()})

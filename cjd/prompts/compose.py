@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from cjd.errors import UsageError
-from cjd.prompts.builtin import TEACHER_PROMPTS
 from cjd.prompts.grammar import Grammar, is_held_out
 from cjd.prompts.normalise import normalise
 
@@ -19,25 +18,25 @@ def compose_prompts(
     count: int,
     seed: int,
     grammar: Grammar,
-    extra: Iterable[str] = (),
+    extra: Iterable[tuple[str, str]] = (),
     exclude: Callable[[Mapping[str, str]], bool] | None = is_held_out,
     omit: float = 0.25,
     skipped: Callable[[str], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """`count` distinct prompts: `extra` first, in order, then the grammar's, the same for the same seed.
 
-    Yields {"text": normalised prompt, "attributes": what it names, "origin": "builtin" | "import" |
-    "grammar"}. Two prompts that differ only in case are one. A full combination that `exclude` answers
+    `extra`: (prompt, origin). Yields {"text": normalised prompt, "attributes": what it names, "origin": as
+    given, or "grammar"}. Two prompts that differ only in case are one. A full combination that `exclude` answers
     True for is skipped, wherever it comes from; `skipped` is told those of `extra`. Raises UsageError where the grammar has too few prompts.
     """
-    builtin = {text.casefold() for text in TEACHER_PROMPTS}
     seen: set[str] = set()
 
     def is_new(text: str) -> bool:
         key = text.casefold()
         return bool(key) and key not in seen and not seen.add(key)
 
-    for text in map(normalise, extra):
+    for raw, origin in extra:
+        text = normalise(raw)
         if len(seen) >= count:
             return
         asked = grammar.read(text)
@@ -47,7 +46,6 @@ def compose_prompts(
                 skipped(text)
             continue
         if is_new(text):
-            origin = "builtin" if text.casefold() in builtin else "import"
             yield {"text": text, "attributes": asked, "origin": origin}
 
     number = since = 0

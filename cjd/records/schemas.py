@@ -8,7 +8,7 @@ PROMPTS = pa.schema(
     [
         ("prompt_id", pa.string()),
         ("prompt", pa.string()),  # normalised
-        ("origin", pa.string()),  # builtin | import | grammar
+        ("origin", pa.string()),  # builtin | import | mine | generator | grammar
         ("attributes", pa.string()),  # JSON object: what the prompt asks for; {} when unknown
     ]
 )

@@ -29,6 +29,7 @@ class TeacherPainter:
         folder = Path(folder)
         check_teacher(folder)
         self.generate = generate
+        self.micro_batch_size = generate.micro_batch_size
         self.device = torch.device(device)
         self.fingerprint = teacher_fingerprint(folder)
         self.tokenizer = load_tokenizer(folder / "tokenizer")
@@ -44,14 +45,15 @@ class TeacherPainter:
     def paint(self, prompts: list[str], seeds: list[int]) -> dict[str, np.ndarray]:
         """{"image": uint8 `[N, size, size, 3]`}, row by row. A row's picture depends on its prompt and seed only.
 
-        The work is cut into batches of exactly `generate.micro_batch_size`, the last filled up with repeats:
-        the arithmetic of a row is then the same in whatever company it comes.
+        The work is cut into batches of exactly `micro_batch_size`, the last filled up with repeats: the
+        arithmetic of a row is then the same in whatever company it comes. Raises ArithmeticError where the
+        model's output is not of numbers.
         """
         import torch
 
         if len(prompts) != len(seeds):
             raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
-        size = self.generate.micro_batch_size
+        size = self.micro_batch_size
         pictures = [np.zeros((0, self.size, self.size, 3), np.uint8)]
         with torch.inference_mode():
             for start in range(0, len(prompts), size):
@@ -77,4 +79,6 @@ class TeacherPainter:
             self.generate.num_inference_steps,
             self.generate.guidance_scale,
         )
+        if not torch.isfinite(latents_BChw).all():
+            raise ArithmeticError("the model's output is not of finite numbers")
         return decode_latents(self.vae, latents_BChw).numpy()

@@ -65,7 +65,7 @@ def train(run: Run, task: Task, progress: Progress) -> dict[str, Any]:
         progress.stage(
             f"train.{task.name}", task.config.samples, "samples", done=found.samples if found else 0
         ) as stage,
-        mailbox.forward(_Follower(stage, progress)),
+        mailbox.forward(_Follower(stage)),
     ):
         trainer.fit()
     filesystem.delete_dir(path)
@@ -95,12 +95,10 @@ def _sweep(temporary: Path) -> None:
 class _Follower:
     """Turns absolute positions, which may step back when workers restart, into progress."""
 
-    def __init__(self, stage: StageProgress, progress: Progress) -> None:
-        self.stage, self.progress = stage, progress
+    def __init__(self, stage: StageProgress) -> None:
+        self.stage = stage
 
     def advance(self, n: int = 1, **fields: Any) -> None:
-        if say := fields.pop("say", None):
-            self.progress.say(say)
         at = fields.pop("at", None)
         # The last batch may reach beyond what was asked for.
         self.stage.advance(n if at is None else min(at, self.stage.total) - self.stage.done, **fields)

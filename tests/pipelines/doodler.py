@@ -23,15 +23,23 @@ SETTINGS = PaintSettings("doodler-1", 1.0, 1, "none", "cc0-1.0")
 
 
 class Doodler:
-    """Noise that its seed decides; prompts with "blank" in them come out white."""
+    """Noise that its seed decides; prompts with "blank" in them come out white, "poison" cannot be painted, and
+    more than `room` at once do not go into memory.
+    """
 
     fingerprint = "doodler-1"
 
-    def __init__(self, pause: float = 0.0) -> None:
-        self.pause = pause
+    def __init__(self, pause: float = 0.0, micro_batch_size: int = 3, room: int = 1000) -> None:
+        self.pause, self.micro_batch_size, self.room = pause, micro_batch_size, room
 
     def paint(self, prompts: list[str], seeds: list[int]) -> dict[str, np.ndarray]:
         time.sleep(self.pause)
+        if len(prompts) > self.room:
+            import torch
+
+            raise torch.OutOfMemoryError("no room")
+        if any("poison" in prompt for prompt in prompts):
+            raise ArithmeticError("not a number")
         pictures = [self._one(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
         whole = np.stack(pictures)
         return {"image": whole, "small": whole[:, ::3, ::3]}
@@ -46,25 +54,28 @@ class Doodler:
 @dataclass(frozen=True)
 class MakeDoodler:
     pause: float = 0.0
+    micro_batch_size: int = 3
+    room: int = 1000
 
     def __call__(self) -> Doodler:
-        return Doodler(self.pause)
+        return Doodler(self.pause, self.micro_batch_size, self.room)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Row i is a prompt of its own; every tenth asks for a blank picture."""
+    """Row i is a prompt of its own; every tenth asks for a blank picture. Those of `poison` cannot be painted."""
 
     total: int
     shard_rows: int
+    poison: tuple[int, ...] = ()
 
     def __call__(self, number: int) -> Sequence[Mapping[str, Any]]:
         first = number * self.shard_rows
-        return [row(i) for i in range(first, min(self.total, first + self.shard_rows))]
+        return [row(i, i in self.poison) for i in range(first, min(self.total, first + self.shard_rows))]
 
 
-def row(i: int) -> dict[str, Any]:
-    prompt = f"picture {i}" + (" blank" if i % 10 == 3 else "")
+def row(i: int, poison: bool = False) -> dict[str, Any]:
+    prompt = f"picture {i}" + (" blank" if i % 10 == 3 else "") + (" poison" if poison else "")
     return {"prompt_id": prompt_id(prompt), "prompt": prompt, "attributes": "{}", "index": i % 2}
 
 
@@ -74,14 +85,13 @@ def doodle(run: Run, total: int = 50, shard_rows: int = 8, pause: float = 0.0, *
         Progress(run.store),
         stage="generate",
         folder="samples",
-        rejects="rejects/samples",
+        rejects=options.pop("rejects", "rejects/samples"),
         total_rows=total,
         shard_rows=shard_rows,
-        row_source=Rows(total, shard_rows),
-        painter=MakeDoodler(pause),
+        row_source=Rows(total, shard_rows, options.pop("poison", ())),
+        painter=MakeDoodler(pause, options.pop("micro_batch_size", 3), options.pop("room", 1000)),
         settings=SETTINGS,
-        micro_batch_size=options.pop("micro_batch_size", 3),
-        gate=PolicyConfig(),
+        gate=options.pop("gate", PolicyConfig()),
         **options,
     )
 

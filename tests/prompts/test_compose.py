@@ -5,6 +5,8 @@ import pytest
 from cjd.errors import UsageError
 from cjd.prompts import TEACHER_PROMPTS, Grammar, compose_prompts, held_out_prompts, is_held_out
 
+BUILTIN = [(text, "builtin") for text in TEACHER_PROMPTS]
+
 
 @pytest.fixture(scope="module")
 def grammar():
@@ -12,7 +14,8 @@ def grammar():
 
 
 def test_count_order_and_origin(grammar):
-    extra = [*TEACHER_PROMPTS, "a dragon  over Kyoto", "A DRAGON over kyoto"]
+    brought = ["a dragon  over Kyoto", "A DRAGON over kyoto"]
+    extra = [*BUILTIN, *((text, "import") for text in brought)]
     rows = list(compose_prompts(100, 7, grammar, extra))
     assert len({row["text"].casefold() for row in rows}) == len(rows) == 100
     assert [row["text"] for row in rows[:13]] == list(TEACHER_PROMPTS)
@@ -27,14 +30,17 @@ def test_the_same_seed_gives_the_same_prompts_and_more_of_them(grammar):
 
 
 def test_fewer_than_were_brought(grammar):
-    assert [row["text"] for row in compose_prompts(2, 0, grammar, TEACHER_PROMPTS)] == list(TEACHER_PROMPTS[:2])
+    assert [row["text"] for row in compose_prompts(2, 0, grammar, BUILTIN)] == list(TEACHER_PROMPTS[:2])
 
 
 def test_nothing_that_is_held_out_is_ever_composed(grammar):
     held_out = held_out_prompts(60, 1, grammar)
     brought = [row["text"] for row in held_out]
-    rows = list(compose_prompts(200, 1, grammar, brought, omit=0.0))
+    skipped: list[str] = []
+    extra = [(text, "import") for text in brought]
+    rows = list(compose_prompts(200, 1, grammar, extra, omit=0.0, skipped=skipped.append))
     assert len(rows) == 200
+    assert skipped == brought
     assert not any(is_held_out(row["attributes"]) for row in rows)
     assert not {row["text"] for row in rows} & set(brought)
 
