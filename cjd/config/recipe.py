@@ -146,11 +146,21 @@ class GenerateConfig(Section):
     micro_batch_size: PositiveInt = 32
     num_inference_steps: PositiveInt = 12
     guidance_scale: float = Field(default=3.0, ge=0)
+    guidance_interval: tuple[float, float] = (0.0, 1.0)  # share of the steps, from and to, that are guided
     scheduler: Literal["dpmsolver++", "ddim"] = "dpmsolver++"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compile: bool = False  # torch.compile the U-Net and the VAE's decoder
+    decode_batch_size: PositiveInt | None = None  # pictures that the VAE decodes at once; None: the micro-batch
     image_format: Literal["png", "webp"] = "png"
     tries: PositiveInt = 3  # for a row that cannot be painted, before it is set aside
     max_failed_share: float = Field(default=0.01, ge=0, le=1)  # of rows set aside; beyond it the stage fails
+
+    @model_validator(mode="after")
+    def _interval_is_one(self) -> GenerateConfig:
+        low, high = self.guidance_interval
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"guidance_interval goes from a share of the steps to another, not {low} to {high}")
+        return self
 
 
 class EvaluateConfig(Section):

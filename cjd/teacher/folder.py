@@ -90,7 +90,7 @@ def teacher_fingerprint(folder: Path) -> str:
 
 def load_part(folder: Path, part: str, precision: str = "fp32") -> Any:
     """One part of a checked teacher: "unet", "vae", "text_encoder" or "scheduler". Networks are in `precision`
-    ("fp32" | "bf16") whatever they are on disk, from safetensors only.
+    ("fp32" | "bf16" | "fp16") whatever they are on disk, from safetensors only.
     """
     quieten()
     import diffusers
@@ -103,7 +103,7 @@ def load_part(folder: Path, part: str, precision: str = "fp32") -> Any:
                 f"{folder}/scheduler names {name!r}, which diffusers does not have; save the pipeline again"
             )
         return getattr(diffusers, name).from_pretrained(folder / part, local_files_only=True)
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if part == "text_encoder":
         return load_text_model(folder / part).to(dtype)
     network = {"unet": diffusers.UNet2DConditionModel, "vae": diffusers.AutoencoderKL}[part]

@@ -39,6 +39,9 @@ class TeacherPainter:
         )
         self.unet.to(memory_format=torch.channels_last)
         self.vae.to(memory_format=torch.channels_last)
+        if generate.compile:
+            self.unet.compile()
+            self.vae.decoder.compile()
         self.scheduler = sampler(load_part(folder, "scheduler").config, generate.scheduler)
         self.size = self.unet.config.sample_size * 2 ** (len(self.vae.config.block_out_channels) - 1)
 
@@ -78,7 +81,8 @@ class TeacherPainter:
             null_1LD.expand_as(text_BLD),
             self.generate.num_inference_steps,
             self.generate.guidance_scale,
+            self.generate.guidance_interval,
         )
         if not torch.isfinite(latents_BChw).all():
             raise ArithmeticError("the model's output is not of finite numbers")
-        return decode_latents(self.vae, latents_BChw).numpy()
+        return decode_latents(self.vae, latents_BChw, self.generate.decode_batch_size).numpy()

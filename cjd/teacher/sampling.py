@@ -33,21 +33,26 @@ def denoise(
     null_BLD: torch.Tensor,
     num_inference_steps: int,
     guidance_scale: float,
+    guidance_interval: tuple[float, float] = (0.0, 1.0),
 ) -> torch.Tensor:
     """Latents `[B, C, h, w]`, float32, from standard normal noise. Guidance costs a second half batch above 1.
 
-    `scheduler` is set up anew, so what it did before does not matter.
+    Steps outside `guidance_interval` (shares of their number) are not guided, and cost half
+    (Kynkäänniemi et al. 2024, arXiv 2404.07724). `scheduler` is set up anew, so what it did before does not matter.
     """
     import torch
 
     scheduler.set_timesteps(num_inference_steps)
-    guided = guidance_scale > 1
-    text = (torch.cat([null_BLD, text_BLD]) if guided else text_BLD).to(unet.dtype)
+    text_BLD = text_BLD.to(unet.dtype)
+    both = torch.cat([null_BLD.to(unet.dtype), text_BLD])
+    low, high = guidance_interval
     x_BChw = noise_BChw.float() * scheduler.init_noise_sigma
-    for t in scheduler.timesteps:
+    for i, t in enumerate(scheduler.timesteps):
+        guided = guidance_scale > 1 and low <= i / num_inference_steps < high
         model_input = torch.cat([x_BChw] * 2) if guided else x_BChw
         model_input = scheduler.scale_model_input(model_input, t)
-        output = unet(model_input.to(unet.dtype), t, encoder_hidden_states=text, return_dict=False)[0].float()
+        context = both if guided else text_BLD
+        output = unet(model_input.to(unet.dtype), t, encoder_hidden_states=context, return_dict=False)[0].float()
         if guided:
             null, conditioned = output.chunk(2)
             output = null + guidance_scale * (conditioned - null)
@@ -55,11 +60,13 @@ def denoise(
     return x_BChw
 
 
-def decode_latents(vae: Any, latents_BChw: torch.Tensor) -> torch.Tensor:
-    """uint8 `[B, H, W, 3]` on the CPU, rounded as diffusers' image processor rounds."""
+def decode_latents(vae: Any, latents_BChw: torch.Tensor, batch_size: int | None = None) -> torch.Tensor:
+    """uint8 `[B, H, W, 3]` on the CPU, rounded as diffusers' image processor rounds; `batch_size` at a time."""
     import torch
 
-    image_B3HW = vae.decode((latents_BChw / vae.config.scaling_factor).to(vae.dtype), return_dict=False)[0]
+    scaled_BChw = (latents_BChw / vae.config.scaling_factor).to(vae.dtype)
+    parts = scaled_BChw.split(batch_size or len(scaled_BChw))
+    image_B3HW = torch.cat([vae.decode(part, return_dict=False)[0] for part in parts])
     image_BHW3 = (image_B3HW.float() * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
     return (image_BHW3 * 255).round().to(torch.uint8).cpu()
 

@@ -73,3 +73,24 @@ def test_a_used_scheduler_is_as_good_as_new(tmp_path):
     scheduler = sampler(config, "dpmsolver++")
     first, second = (denoise(denoiser, scheduler, noise, text, text, 5, guidance_scale=1.0) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_guidance_in_an_interval_guides_only_those_steps(tmp_path):
+    """Null and text answers differ by their context, so every guided step is seen in the number of rows asked."""
+    config = build_scheduler(small_recipe(), open_store(tmp_path)).config
+    asked: list[int] = []
+
+    class Counting(GaussianDenoiser):
+        def __call__(self, x, t, encoder_hidden_states, return_dict):
+            asked.append(len(x))
+            assert len(encoder_hidden_states) == len(x)
+            return super().__call__(x, t, encoder_hidden_states, return_dict)
+
+    noise, text = torch.randn(2, 4, 8, 8), torch.zeros(2, 77, 8)
+    denoise(Counting(ddpm(config)), sampler(config, "ddim"), noise, text, text, 8, 3.0, (0.25, 0.75))
+    assert asked == [2, 2, 4, 4, 4, 4, 2, 2]
+    whole, none = (
+        denoise(GaussianDenoiser(ddpm(config)), sampler(config, "ddim"), noise, text, text, 8, scale, interval)
+        for scale, interval in ((3.0, (0.0, 0.0)), (1.0, (0.0, 1.0)))
+    )
+    assert torch.equal(whole, none)
