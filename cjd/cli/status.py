@@ -37,7 +37,8 @@ def show_status(uri: str, watch: bool, as_json: bool) -> None:
 def _print(run: Run, console: Console, as_json: bool) -> None:
     stages = read_status(run.store)
     if as_json:
-        content = {"run": run.uri, "recipe": run.recipe.name, "stages": [s.as_dict() for s in stages]}
+        rows = [s.as_dict() | {"cost": _cost(run, s)} for s in stages]
+        content = {"run": run.uri, "recipe": run.recipe.name, "stages": rows}
         print(json.dumps(content, ensure_ascii=False), flush=True)
     elif stages:
         console.print(_table(run, stages))
@@ -45,10 +46,18 @@ def _print(run: Run, console: Console, as_json: bool) -> None:
         print(f"{run.uri}: recipe {run.recipe.name}, nothing has started yet", flush=True)
 
 
+def _cost(run: Run, stage: StageStatus) -> float | None:
+    """So far, over every start of the stage, at the price that the recipe gives."""
+    price = run.recipe.resources.price_per_hour
+    return None if price is None else stage.spent / 3600 * price
+
+
 def _table(run: Run, stages: list[StageStatus]) -> Table:
     table = Table(title=f"{run.uri}  (recipe {run.recipe.name})", title_justify="left", box=None, pad_edge=False)
-    for heading in ("stage", "state", "done", "%", "rate", "took", "time left", ""):
-        table.add_column(heading, justify="right" if heading in ("done", "%", "took", "time left") else "left")
+    priced = run.recipe.resources.price_per_hour is not None
+    for heading in ("stage", "state", "done", "%", "rate", "took", "time left", *(["cost"] if priced else []), ""):
+        to_the_left = heading in ("stage", "state", "rate", "")
+        table.add_column(heading, justify="left" if to_the_left else "right")
     for s in stages:
         share = f"{100 * s.done / s.total:.0f}" if s.total else ""
         left = duration(s.time_left) if s.time_left is not None else ""
@@ -60,8 +69,9 @@ def _table(run: Run, stages: list[StageStatus]) -> Table:
             counts,
             share,
             rate_text(s.rate, s.unit),
-            duration(s.seconds),
+            duration(s.spent),
             left,
+            *([f"{_cost(run, s):.2f}"] if priced else []),
             fields_text(s.fields).strip(),
         )
     return table

@@ -249,6 +249,7 @@ class ResourcesConfig(Section):
     write: PoolConfig = PoolConfig(cpus=0.25)
     prepare: PoolConfig = PoolConfig()
     train: WorkersConfig = WorkersConfig()
+    price_per_hour: float | None = Field(default=None, ge=0)  # of all that the run occupies, in any currency
 
 
 class Recipe(Section):

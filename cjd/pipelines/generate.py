@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SHEET_PICTURES = 48
 SHEET_COLUMNS = 8
+SHEET_PERIOD = 15.0  # seconds
 # Pictures are offered under it whatever the teacher's licence, which binds the student's weights.
 PICTURE_LICENCE = "cc0-1.0"
 
@@ -59,6 +61,7 @@ def run(run: Run, progress: Progress) -> dict[str, Any]:
             image_format=config.image_format,
             gate=run.recipe.policy,
             tries=config.tries,
+            on_shard=_Sheet(run.store),
         )
     _check_failures(run, counts)
     if not counts["accepted"]:
@@ -153,8 +156,22 @@ class PromptRows:
         return self._rows[row]
 
 
-def contact_sheet(store: Store, folder: str, column: str = "image", name: str = "contact-sheet.png") -> None:
-    """The first pictures of a set on one sheet, for a person to look at."""
+class _Sheet:
+    """The contact sheet while it fills: written anew at times, until it is full."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.full = False
+        self.due = time.monotonic()
+
+    def __call__(self) -> None:
+        if not self.full and time.monotonic() >= self.due:
+            self.full = contact_sheet(self.store, "samples") >= SHEET_PICTURES
+            self.due = time.monotonic() + SHEET_PERIOD
+
+
+def contact_sheet(store: Store, folder: str, column: str = "image", name: str = "contact-sheet.png") -> int:
+    """The first pictures of a set on one sheet, for a person to look at; how many there are on it."""
     from cjd.images import decode, encode, grid
 
     pictures = []
@@ -165,3 +182,4 @@ def contact_sheet(store: Store, folder: str, column: str = "image", name: str = 
             break
     if pictures:
         store.write(f"{folder}/{name}", encode(grid(pictures, SHEET_COLUMNS)))
+    return len(pictures)

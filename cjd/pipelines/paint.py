@@ -7,6 +7,7 @@ give the same bytes whatever dies on the way.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def paint_set(
     gate: PolicyConfig | None = None,
     keep_stages: bool = False,
     tries: int = 3,
+    on_shard: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Paint every row of a set into `folder`/shard-*.parquet; shards that are there already are kept.
 
@@ -72,7 +74,7 @@ def paint_set(
     `painter`: makes the painter inside an actor, picklable. `gate`: the policy that pictures pass, None
     for no screening; refused ones go to `rejects`, and so do rows that cannot be painted in `tries` tries (rule
     "failed"); without `rejects` one of these ends the stage. `keep_stages` adds a column `stage_<name>` (binary)
-    for each other picture the painter returns. Needs a Ray session.
+    for each other picture the painter returns. `on_shard` is called after each new shard. Needs a Ray session.
 
     Returns {"rows", "accepted", "refused": {rule: count}, "shards"}.
     """
@@ -108,8 +110,10 @@ def paint_set(
             for row in over_shards(todo, [(PaintActor, paint, pools.paint), (WriteActor, write, pools.write)]):
                 accepted += row["accepted"]
                 refused.update(row["rules"])
-                if refused:
-                    bar.advance(0, refused=refused.total())
+                if row["rules"]:
+                    by_rule = {f"refused_{rule}": count for rule, count in refused.items()}
+                    bar.advance(0, refused=refused.total(), **by_rule)
+                on_shard()
     return {"rows": total_rows, "accepted": accepted, "refused": dict(sorted(refused.items())), "shards": shards}
 
 
@@ -168,6 +172,7 @@ class PaintActor:
         self.keep_stages = keep_stages
         self.mailbox = mailbox
         self.painter = painter()
+        self.metrics = counters()
         self.careful = CarefulPainter(self.painter, tries, lambda line: mailbox.post(0, say=line))
         if self.painter.fingerprint != settings.teacher:
             raise UsageError(
@@ -178,7 +183,10 @@ class PaintActor:
     def __call__(self, batch: pa.Table) -> pa.Table:
         number = batch.column("shard")[0].as_py()
         rows = [self._named(row) for row in self.row_source(number)]
+        began = time.monotonic()
         painted, failed = self.careful.paint(rows, on_part=self.mailbox.post)
+        self.metrics["painted"].inc(len(rows))
+        self.metrics["seconds"].inc(time.monotonic() - began)
         pictures = {name: array for name, array in painted.items() if name == "image" or self.keep_stages}
         kept = [row for position, row in enumerate(rows) if position not in failed]
         lost = [{**rows[position], "reason": reason} for position, reason in failed.items()]
@@ -216,6 +224,7 @@ class WriteActor:
         self.settings = settings
         self.image_format = image_format
         self.gate = Gate.load(gate) if gate is not None else None
+        self.metrics = counters()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         number = batch.column("shard")[0].as_py()
@@ -237,6 +246,9 @@ class WriteActor:
         if refused and self.rejects is not None:
             write_shard(self.store, self.rejects, number, pa.Table.from_pylist(refused, REJECTS))
         write_shard(self.store, self.folder, number, pa.Table.from_pylist(kept, schema))
+        self.metrics["written"].inc(len(kept))
+        for row in refused:
+            self.metrics["refused"].inc(1, tags={"rule": row["rule"]})
         return pa.table(
             {
                 "shard": pa.array([number], pa.int64()),
@@ -280,6 +292,18 @@ def _reject(
         "list": name,
         "score": score,
         "detail": detail,
+    }
+
+
+def counters() -> dict[str, Any]:
+    """What the actors tell Prometheus through Ray's own exporter (there under `ray_`)."""
+    from ray.util.metrics import Counter
+
+    return {
+        "painted": Counter("cjd_rows_painted", "Rows that a model has painted."),
+        "seconds": Counter("cjd_seconds_painting", "Seconds that the painting actors were at it."),
+        "written": Counter("cjd_rows_written", "Rows that went into a finished shard."),
+        "refused": Counter("cjd_rows_refused", "Rows that were refused or failed.", tag_keys=("rule",)),
     }
 
 

@@ -113,6 +113,7 @@ class StageProgress:
         self._began, self._began_unix = time.monotonic(), time.time()
         self._marks: deque[tuple[float, int]] = deque([(self._began, done)])
         self._heartbeat = Heartbeat(owner.store, name, owner.say)
+        self._spent_before = 0.0
         self._bars = bars
         self._bar = bars.add_task(name, total=total, completed=done, note="") if bars else None
         self._next_line = time.monotonic() + LINE_PERIOD
@@ -135,6 +136,7 @@ class StageProgress:
                 self._marks.popleft()
 
     def start(self) -> None:
+        self._spent_before = self._heartbeat.spent_before()
         self._heartbeat.beat(self.pulse(), must=True)
         if self._bars is None:
             before = f", {self.done} of them done before" if self.done else ""
@@ -168,6 +170,7 @@ class StageProgress:
                 "unit": self.unit,
                 "rate": round(rate, 4),
                 "seconds": round(time.monotonic() - self._began, 2),
+                "spent": round(self._spent_before + time.monotonic() - self._began, 2),
                 "time_left": None if left is None else round(max(0.0, left), 1),
                 "started": self._began_unix,
                 **self.fields,

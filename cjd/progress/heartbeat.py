@@ -43,6 +43,15 @@ class Heartbeat:
         self._next = 0.0
         self._warned = False
 
+    def spent_before(self) -> float:
+        """Seconds that earlier starts of the stage took, by what they left."""
+        if self.store is None or not self.store.exists(self.name):
+            return 0.0
+        try:
+            return float(json.loads(self.store.read(self.name)).get("spent", 0.0))
+        except (ValueError, AttributeError, TypeError):
+            return 0.0
+
     def due(self) -> bool:
         return time.monotonic() >= self._next
 

@@ -17,12 +17,28 @@ if TYPE_CHECKING:
 SILENT = 15.0  # seconds without a pulse after which a dead process id counts
 SILENT_ELSEWHERE = 60.0  # the same when the process cannot be looked at
 
-_OWN = ("stage", "state", "done", "total", "unit", "rate", "seconds", "time_left", "updated", "started", "pid", "host")
+_OWN = (
+    "stage",
+    "state",
+    "done",
+    "total",
+    "unit",
+    "rate",
+    "seconds",
+    "spent",
+    "time_left",
+    "updated",
+    "started",
+    "pid",
+    "host",
+)
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """`state`: running | done | failed | stopped. `rate`: units a second. Times in seconds, `updated` in Unix time."""
+    """`state`: running | done | failed | stopped. `rate`: units a second. Times in seconds, `updated` in Unix time;
+    `spent` counts every start of the stage.
+    """
 
     stage: str
     state: str
@@ -31,6 +47,7 @@ class StageStatus:
     unit: str
     rate: float
     seconds: float
+    spent: float
     time_left: float | None
     updated: float
     fields: dict[str, Any]
@@ -65,6 +82,7 @@ def _status(pulse: dict[str, Any]) -> StageStatus:
         unit=str(pulse.get("unit", "")),
         rate=float(pulse.get("rate", 0.0)),
         seconds=float(pulse.get("seconds", 0.0)),
+        spent=float(pulse.get("spent", pulse.get("seconds", 0.0))),
         time_left=pulse.get("time_left") if state == "running" else None,
         updated=float(pulse["updated"]),
         fields={key: value for key, value in pulse.items() if key not in _OWN},

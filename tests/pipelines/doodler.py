@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,8 +58,11 @@ class MakeDoodler:
     pause: float = 0.0
     micro_batch_size: int = 3
     room: int = 1000
+    pids: str | None = None  # a folder where the painting process leaves its number
 
     def __call__(self) -> Doodler:
+        if self.pids:
+            (Path(self.pids) / str(os.getpid())).touch()
         return Doodler(self.pause, self.micro_batch_size, self.room)
 
 
@@ -89,7 +94,9 @@ def doodle(run: Run, total: int = 50, shard_rows: int = 8, pause: float = 0.0, *
         total_rows=total,
         shard_rows=shard_rows,
         row_source=Rows(total, shard_rows, options.pop("poison", ())),
-        painter=MakeDoodler(pause, options.pop("micro_batch_size", 3), options.pop("room", 1000)),
+        painter=MakeDoodler(
+            pause, options.pop("micro_batch_size", 3), options.pop("room", 1000), options.pop("pids", None)
+        ),
         settings=SETTINGS,
         gate=options.pop("gate", PolicyConfig()),
         **options,

@@ -58,3 +58,14 @@ def test_stages_come_in_the_order_they_started_and_foreign_files_are_passed_over
 def test_words():
     assert [duration(s) for s in (0, 59, 61, 3600, 90000)] == ["0 s", "59 s", "1 min 01 s", "1 h 00 min", "1 d 01 h"]
     assert rate_text(0.1, "steps") == "6.0 steps/min" and rate_text(2, "steps") == "2.0 steps/s"
+
+
+def test_what_was_spent_adds_up_over_starts(tmp_path):
+    from cjd.progress import Progress
+
+    store = open_store(tmp_path)
+    for total in (2, 2):
+        with Progress(store).stage("generate", total, "pictures"):
+            time.sleep(0.06)
+    (status,) = read_status(store)
+    assert status.spent >= 0.12 > status.seconds
