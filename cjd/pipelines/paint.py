@@ -246,7 +246,8 @@ class WriteActor:
         if refused and self.rejects is not None:
             write_shard(self.store, self.rejects, number, pa.Table.from_pylist(refused, REJECTS))
         write_shard(self.store, self.folder, number, pa.Table.from_pylist(kept, schema))
-        self.metrics["written"].inc(len(kept))
+        if kept:  # Ray counts nothing but what is more than nothing
+            self.metrics["written"].inc(len(kept))
         for row in refused:
             self.metrics["refused"].inc(1, tags={"rule": row["rule"]})
         return pa.table(

@@ -15,6 +15,7 @@ from cjd.pipelines import mine, prompts
 from cjd.progress import Progress
 from cjd.records import PROMPTS
 from cjd.storage import Run, open_store, read_shard
+from tests.end_to_end.chain import cjd
 
 CASTLE = "a castle on a hill above the sea in the evening light, highly detailed"
 
@@ -93,12 +94,14 @@ def test_it_goes_on_with_the_parts_that_are_left(tmp_path: Path, resources: Reso
     assert halted.store.read("mined/shard-000000.parquet") == whole.store.read("mined/shard-000000.parquet")
 
 
-def test_many_files_on_s3(tmp_path: Path, resources: ResourcesConfig, ray_session: None, s3: str) -> None:
+def test_many_files_on_s3_by_the_command(tmp_path: Path, s3: str) -> None:
     write_log(tmp_path / "log")
-    store = open_store(f"{s3}/logs")
-    store.upload(tmp_path / "log", "2022")
-    run = make(str(tmp_path / "run"), resources, sources=[f"{s3}/logs/20*/*.parquet"])
-    assert mine.run(run, Progress())["rows"] == 10
+    open_store(f"{s3}/logs").upload(tmp_path / "log", "2022")
+    source = f'prompts.mine={{sources=["{s3}/logs/20*/*.parquet"], count=10, limits={{prompt_nsfw=0.5}}}}'
+    done = cjd("prompts", str(tmp_path / "run"), "--recipe", "tiny", "prompts.count=30", source)
+    assert done.returncode == 0, done.stderr
+    run = Run.open(str(tmp_path / "run"))
+    assert run.read_json("mined/report.json")["rows"] == 10
     assert set(mine.mined_prompts(run)) == {CASTLE, "a lake"}
 
 
