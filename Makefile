@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 RUN    ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test lint format clean bench bench-generate bench-growth
 
 help:
 	@echo "make demo    install into .venv and distil a small student into $(RUN): about 15 minutes on 2 cores"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint    the checks without the tests"
 	@echo "make format  put the code into ruff's format"
 	@echo "make install make .venv and install, nothing else"
+	@echo "make bench   every benchmark, into tests/benchmarks/results: hours; bench-generate, bench-growth alone"
 	@echo "make clean   remove .venv and caches; runs/ stays"
 
 install: $(STAMP)
@@ -40,6 +41,14 @@ lint: $(STAMP)
 
 test: lint
 	@$(BIN)/pytest
+
+bench: bench-generate bench-growth
+
+bench-generate: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks.generate
+
+bench-growth: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks.growth
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -55,6 +55,11 @@ class UNetConfig(Section):
     def _levels_agree(self) -> UNetConfig:
         if len(self.attention_levels) != len(self.block_out_channels):
             raise ValueError("attention_levels needs one value for each of block_out_channels")
+        # The middle attends at the last level's width, whatever attention_levels says.
+        attending = {c for c, a in zip(self.block_out_channels, self.attention_levels, strict=True) if a}
+        for channels in attending | {self.block_out_channels[-1]}:
+            if channels % self.attention_head_dim:
+                raise ValueError(f"{channels} channels do not divide into heads of {self.attention_head_dim}")
         return self
 
 

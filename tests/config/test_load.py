@@ -36,6 +36,8 @@ def test_overrides_read_values_as_toml_does() -> None:
     [
         ("generate.guidence_scale=1", "unknown key 'generate.guidence_scale'; did you mean 'guidance_scale'"),
         ("student.stages.base.unet.zzz=1", "valid keys are attention_head_dim"),
+        ("student.stages.base.unet.block_out_channels=[32, 48]", "48 channels do not divide into heads of 32"),
+        ("generate.guidance_interval=[0.5, 0.2]", "guidance_interval goes from a share of the steps to another"),
         ("student.stages.middle.size=1", "is none of base, sr-64"),
         ("seed.x=1", "seed is a value, not a section"),
         ("seed.x.y=1", "under a plain value"),
