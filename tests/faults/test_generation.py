@@ -17,7 +17,7 @@ from tests.faults import arena
 from tests.pipelines import doodler
 
 ROOT = Path(__file__).parents[2]
-TIMES = 5
+TIMES = 2
 
 
 def fingerprints(uri: str) -> dict[str, str]:
