@@ -255,5 +255,5 @@ def _without_near_copies(prompts: Sequence[str], counts: np.ndarray, similarity:
     stands_for = near_copies(signatures(prompts), similarity)
     sums = np.zeros_like(counts)
     np.add.at(sums, stands_for, counts)
-    kept = np.flatnonzero(stands_for == np.arange(len(prompts)))
+    kept = np.flatnonzero(stands_for == np.arange(len(prompts))).tolist()
     return [prompts[i] for i in kept], sums[kept]

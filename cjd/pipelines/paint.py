@@ -283,7 +283,11 @@ class WriteActor:
 
 
 def _reject(
-    row: Mapping[str, Any], rule: str, name: str = "built-in", score: float | None = None, detail: str = ""
+    row: Mapping[str, Any],
+    rule: str | None,
+    name: str | None = "built-in",
+    score: float | None = None,
+    detail: str = "",
 ) -> dict[str, Any]:
     return {
         "row": row["sample_id"],

@@ -75,7 +75,7 @@ def signatures(prompts: Sequence[str]) -> np.ndarray:
     """MinHash signatures, uint32 [N, P]: two agree in a share of places that estimates the Jaccard similarity of
     their shingles (Broder 1997).
     """
-    from rensa import RMinHash
+    from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue]  # it is compiled
 
     table = np.empty((len(prompts), PERMUTATIONS), np.uint32)
     for i, prompt in enumerate(prompts):

@@ -100,7 +100,7 @@ def main(scenario: str, folder: Path, times: int, seed: int) -> None:
     os.environ["ARENA_PIDS"] = str(pids)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 3})
     nodes = [cluster.add_node(num_cpus=3)]
-    os.environ["RAY_ADDRESS"] = cluster.address
+    os.environ["RAY_ADDRESS"] = str(cluster.address)
     chance = random.Random(seed)
     with ray_session(RESOURCES):
         for i in range(times):
