@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from cjd.config.recipe import PoolConfig, ResourcesConfig, WorkersConfig
 from tests.end_to_end.chain import distill_command
 
 ROOT = Path(__file__).parents[1]
+
+# A shell's background jobs begin with it ignored, and so would the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
