@@ -22,7 +22,7 @@ from cjd.records import PICTURES, PROMPTS, SAMPLES
 from cjd.storage import Run, read_shard, shard_numbers, write_shard
 
 TRAIN = {"samples": 8}
-UNET = {"block_out_channels": [8, 16], "attention_levels": [False, True]}
+UNET = {"block_out_channels": [8, 16], "attention_levels": [False, True], "attention_head_dim": 8}
 STAGES = [
     {"name": "base", "size": 8, "unet": UNET, "train": TRAIN},
     {"name": "sr-16", "size": 16, "unet": UNET, "train": TRAIN},

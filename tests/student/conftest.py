@@ -1,3 +1,5 @@
+from functools import partial
+
 """A tiny world: a byte-level CLIP text encoder, prepared data, and recipes of two and three stages."""
 
 import json
@@ -106,7 +108,7 @@ def student_folders(prepared_store, text_folders, tmp_path_factory) -> dict[int,
         store = open_store(tmp_path_factory.mktemp(f"student-{count}"))
         store.upload(prepared_store.local("prepared"), "prepared")
         for name in list(SIZES)[:count]:
-            task = StageTask(store, recipe, name, lambda: text_folders)
+            task = StageTask(store, recipe, name, partial(tuple, text_folders))
             objective = task.build()
             torch.manual_seed(1)
             torch.nn.init.normal_(objective.unet.conv_out.weight, std=0.1)

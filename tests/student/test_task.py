@@ -1,4 +1,5 @@
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tests.student.conftest import SIZES, make_recipe
 
 
 def make_task(store, folders, name, **overrides):
-    return StageTask(store, make_recipe(list(SIZES), **overrides), name, lambda: folders)
+    return StageTask(store, make_recipe(list(SIZES), **overrides), name, partial(tuple, folders))
 
 
 @pytest.fixture

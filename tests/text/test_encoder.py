@@ -51,7 +51,7 @@ def folder(request, tmp_path_factory) -> Path:
 
 def recipe_with(text_encoder: str):
     train = {"samples": 1}
-    unet = {"block_out_channels": [8], "attention_levels": [True]}
+    unet = {"block_out_channels": [8], "attention_levels": [True], "attention_head_dim": 8}
     stage = {"name": "base", "size": 16, "unet": unet, "train": train}
     return resolve({"name": "t", "student": {"text_encoder": text_encoder, "stages": [stage]}}, "the test")
 
