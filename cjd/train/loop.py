@@ -6,6 +6,7 @@ learnt does not depend on when the run was stopped, nor the order of samples on 
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import time
@@ -26,6 +27,8 @@ from cjd.train.engine import make_engine, set_learning_rate
 from cjd.train.log import MetricsLog
 from cjd.train.schedule import ema_decay, learning_rate
 from cjd.train.task import Task
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Tell = Callable[..., None]  # tell(at=samples, loss=…) as training goes, tell(say="a line") for what must be seen
 
@@ -58,10 +61,17 @@ def train(task: Task, run: Store, *, seed: int, device: torch.device, tell: Tell
         data, task.columns, start=start, stop=end, batch_size=config.batch_size, rank=rank, world=world, seed=order_seed
     )
     waiting_since = time.monotonic()
-    for samples, batch in stream:
-        state.step(samples, batch, time.monotonic() - waiting_since)
-        waiting_since = time.monotonic()
-    _finish(state, run, end, data.rows)
+    try:
+        for samples, batch in stream:
+            state.step(samples, batch, time.monotonic() - waiting_since)
+            waiting_since = time.monotonic()
+        _finish(state, run, end, data.rows)
+    except OSError as error:  # of a library's writer: ours tell it themselves
+        if error.errno not in _NO_ROOM:
+            raise
+        raise CjdError(
+            f"cannot write {store.uri}: {error.strerror}; free space, then run the same command again"
+        ) from error
 
 
 def check_layout(config: TrainConfig, world: int, name: str) -> None:

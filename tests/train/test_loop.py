@@ -98,9 +98,9 @@ def test_a_full_disk_is_told_and_training_goes_on_when_there_is_room(undisturbed
     run = toy_run(str(tmp_path / "run"))
     task = ToyTask(run.store, CONFIG)
     with pytest.raises(AssertionError):
-        run_loop(task, run, 1, tmp_path, room=1500)
+        run_loop(task, run, 1, tmp_path, room=4000)  # enough for all but the checkpoint
     said = Path(run.uri, "said.txt").read_text()
-    assert said.startswith("cannot write checkpoint") and "free space" in said
+    assert said.startswith("cannot write") and "free space" in said
     assert Checkpoints(run.store.sub("train/toy"), 2).newest() == (None, [])
     run_loop(task, run, 2, tmp_path)
     for name, value in _weights(undisturbed).items():
