@@ -74,7 +74,7 @@ class Checkpoints:
                 save_engine(engine, folder / "engine")
                 save_file(ema.state(), folder / f"ema-{ema.rank:05d}.safetensors")
             except (OSError, RuntimeError, SafetensorError) as error:
-                reason = str(error).splitlines()[0]
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 raise CjdError(
                     f"cannot write checkpoint {self.store.uri}/{name}: {reason}; "
                     "free space or mend the permissions, then run the same command again"
