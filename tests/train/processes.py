@@ -6,6 +6,7 @@ import multiprocessing as mp
 import os
 import resource
 import signal
+import time
 from pathlib import Path
 
 import torch
@@ -37,6 +38,10 @@ def _main(rank: int, world: int, meeting: str, task: Task, uri: str, kill_at: in
     except CjdError as error:
         Path(uri, "said.txt").write_text(str(error))
         os._exit(1)
+    # gloo aborts a process whose peer hangs up first, so nobody leaves before everybody is through.
+    Path(f"{meeting}-{rank}").touch()
+    while not all(Path(f"{meeting}-{other}").exists() for other in range(world)):
+        time.sleep(0.01)
     dist.destroy_process_group()
 
 
