@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 RUN    ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format clean bench bench-generate bench-growth
+.PHONY: help install demo test lint format clean bench bench-mine bench-options bench-generate bench-generate-gpu bench-growth
 
 help:
 	@echo "make demo    install into .venv and distil a small student into $(RUN): about 15 minutes on 2 cores"
@@ -15,7 +15,7 @@ help:
 	@echo "make lint    the checks without the tests"
 	@echo "make format  put the code into ruff's format"
 	@echo "make install make .venv and install, nothing else"
-	@echo "make bench   every benchmark, into tests/benchmarks/results: hours; bench-generate, bench-growth alone"
+	@echo "make bench   every benchmark for CPUs, into tests/benchmarks/results: an hour or more; bench-NAME for one"
 	@echo "make clean   remove .venv and caches; runs/ stays"
 
 install: $(STAMP)
@@ -42,10 +42,19 @@ lint: $(STAMP)
 test: lint
 	@$(BIN)/pytest
 
-bench: bench-generate bench-growth
+bench: bench-mine bench-options bench-generate bench-growth
 
 bench-generate: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks.generate
+
+bench-generate-gpu: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks.generate_gpu
+
+bench-options: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks.options
+
+bench-mine: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks.mine
 
 bench-growth: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks.growth

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 
 from cjd.config.recipe import PoolConfig, ResourcesConfig, WorkersConfig
 from tests.end_to_end.chain import distill_command
+from tests.s3_server import S3Server
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,39 +65,14 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real S3 server over HTTP: the address of an empty bucket. Its credentials are in the environment."""
     folder = tmp_path_factory.mktemp("s3")
     (folder / "bucket").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    keep = {
-        "AWS_ACCESS_KEY_ID": "cjdtestkey",
-        "AWS_SECRET_ACCESS_KEY": "cjdtestsecret",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    rclone = Path(sys.executable).with_name("rclone")
-    server = subprocess.Popen(
-        [rclone, "serve", "s3", "--auth-key", "cjdtestkey,cjdtestsecret", "--addr", f"127.0.0.1:{port}", folder],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    before = {name: os.environ.get(name) for name in keep}
-    os.environ.update(keep)
+    server = S3Server(folder)
+    before = {name: os.environ.get(name) for name in server.environment}
+    os.environ.update(server.environment)
+    server.start()
     try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, "the S3 server did not start"
-                time.sleep(0.1)
         yield "s3://bucket"
     finally:
-        server.kill()
-        server.wait()
+        server.stop()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

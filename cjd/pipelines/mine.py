@@ -26,7 +26,7 @@ from cjd.pipelines.shards import over_shards
 from cjd.policy import Gate
 from cjd.progress import Progress
 from cjd.progress.mailbox import Mailbox
-from cjd.prompts.importer import COLUMNS
+from cjd.prompts.importer import COLUMNS, prompt_column
 from cjd.prompts.mining import clean, describe, draw, near_copies, signatures
 from cjd.storage import Run, Store, open_store, read_shard, shard_numbers, write_shard
 
@@ -218,17 +218,15 @@ def _json_rows(part: Part, text: io.TextIOWrapper) -> Iterator[dict[str, Any]]:
 
 
 def _column(part: Part, rows: Sequence[Mapping[str, Any]], config: MineConfig) -> str:
+    """The prompts' column. Raises UsageError where it or a column of `limits` is not there."""
     names = list(rows[0])
-    for wanted in (config.column,) if config.column else COLUMNS:
-        if wanted in names:
-            missing = [name for name in config.limits if name not in names]
-            if missing:
-                raise UsageError(f"{part.where} has no column {missing[0]!r}, which prompts.mine.limits asks for")
-            return wanted
-    if config.column is None and len(names) == 1:
-        return names[0]
-    wanted = repr(config.column) if config.column else "prompt, text or caption"
-    raise UsageError(f"{part.where} has no column {wanted}, but {', '.join(names)}; set prompts.mine.column")
+    wanted = config.column or prompt_column(names, f"{part.where} (or set prompts.mine.column)")
+    if wanted not in names:
+        raise UsageError(f"{part.where} has no column {wanted!r}, but {', '.join(names)}; set prompts.mine.column")
+    missing = [name for name in config.limits if name not in names]
+    if missing:
+        raise UsageError(f"{part.where} has no column {missing[0]!r}, which prompts.mine.limits asks for")
+    return wanted
 
 
 def _merge(store: Store, parts: int) -> tuple[list[str], np.ndarray, Counter[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,10 @@ class Painter(Protocol):
 
     fingerprint: str
     micro_batch_size: int  # rows that the model sees at once; may be lowered between two calls
+
+    def embed(self, prompts: Sequence[str]) -> None:
+        """Look at a shard's prompts in one go, before any of them is painted."""
+        ...
 
     def paint(self, prompts: list[str], seeds: list[int]) -> Pictures:
         """{"image": uint8 `[N, H, W, 3]`, and each stage's name of a cascade: uint8 `[N, s, s, 3]`}. Raises
@@ -43,6 +48,8 @@ class CarefulPainter:
         """
         parts: list[Pictures] = []
         failed: dict[int, str] = {}
+        with contextlib.suppress(Exception):  # of one prompt, or of memory: painting meets it again, and deals with it
+            self.painter.embed([row["prompt"] for row in rows])
         start = 0
         while start < len(rows):
             size = self.painter.micro_batch_size

@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from cjd.config.recipe import PoolConfig
 from cjd.errors import CjdError
 from cjd.pipelines.runtime import plain_errors
-from cjd.storage import Store, shard_name
+from cjd.storage import LocalStore, Store, shard_name
 
 READERS = 16
 
@@ -88,6 +89,8 @@ def shard_footer(store: Store, folder: str, number: int) -> pq.FileMetaData:
     name = shard_name(folder, number)
     try:
         filesystem, path = store.arrow(name)
+        if isinstance(filesystem, pafs.LocalFileSystem):
+            return pq.read_metadata(path)  # three times as fast as through the filesystem
         with filesystem.open_input_file(path) as file:
             return pq.read_metadata(file)
     except (pa.ArrowException, OSError) as error:
@@ -105,33 +108,49 @@ def check_shards(
     Raises CjdError for one that is truncated, lacks a column of `schema`, or whose column has another
     value than `constants` says.
     """
+    check = _FooterCheck(schema, constants)
 
-    def check(number: int) -> tuple[int, int]:
+    def rows(number: int) -> int:
         footer = shard_footer(store, folder, number)
-        _check_footer(footer, f"{store.uri}/{shard_name(folder, number)}", schema, constants)
-        return number, footer.num_rows
+        check(footer, f"{store.uri}/{shard_name(folder, number)}")
+        return footer.num_rows
 
+    if isinstance(store, LocalStore):  # nothing to wait for: threads would only stand in each other's way
+        return {number: rows(number) for number in numbers}
     with ThreadPoolExecutor(READERS) as pool:
-        return dict(pool.map(check, numbers))
+        return dict(zip(numbers, pool.map(rows, numbers), strict=True))
 
 
-def _check_footer(footer: pq.FileMetaData, where: str, schema: pa.Schema, constants: dict[str, str]) -> None:
-    found = footer.schema.to_arrow_schema()
-    for field in schema:
-        if field.name not in found.names or found.field(field.name).type != field.type:
-            raise CjdError(
-                f"{where} is not one of this run's shards (no column {field.name!r} of the right type); "
-                "move it away and run the same command again"
-            )
-    for group in range(footer.num_row_groups):
-        for position in range(footer.num_columns):
-            column = footer.row_group(group).column(position)
-            wanted = constants.get(column.path_in_schema)
-            statistics = column.statistics
-            if wanted is None or statistics is None or not statistics.has_min_max:
-                continue
-            if statistics.min != wanted or statistics.max != wanted:
+class _FooterCheck:
+    """Raises CjdError for the footer of another run's shard. A run's shards have one schema, so it is read once."""
+
+    def __init__(self, schema: pa.Schema, constants: dict[str, str]) -> None:
+        self.schema = schema
+        self.constants = constants
+        self.known: tuple[pq.ParquetSchema, dict[int, str]] | None = None
+
+    def __call__(self, footer: pq.FileMetaData, where: str) -> None:
+        if self.known is None or not footer.schema.equals(self.known[0]):
+            self.known = footer.schema, self._columns(footer, where)
+        for group in range(footer.num_row_groups):
+            for position, wanted in self.known[1].items():
+                statistics = footer.row_group(group).column(position).statistics
+                if statistics is None or not statistics.has_min_max:
+                    continue
+                if statistics.min != wanted or statistics.max != wanted:
+                    raise CjdError(
+                        f"{where} belongs to another run ({footer.schema.column(position).path} is {statistics.min}, not "
+                        f"{wanted}); move it away and run the same command again"
+                    )
+
+    def _columns(self, footer: pq.FileMetaData, where: str) -> dict[int, str]:
+        """{position of a column that is constant: its value}."""
+        found = footer.schema.to_arrow_schema()
+        for field in self.schema:
+            if field.name not in found.names or found.field(field.name).type != field.type:
                 raise CjdError(
-                    f"{where} belongs to another run ({column.path_in_schema} is {statistics.min}, not {wanted}); "
+                    f"{where} is not one of this run's shards (no column {field.name!r} of the right type); "
                     "move it away and run the same command again"
                 )
+        names = [footer.schema.column(position).path for position in range(footer.num_columns)]
+        return {names.index(name): wanted for name, wanted in self.constants.items()}

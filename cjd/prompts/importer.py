@@ -59,7 +59,7 @@ def _from_csv(path: Path) -> Iterator[tuple[int, str]]:
         header = next(reader, None)
         if header is None:
             return
-        column = header.index(_column(path, header))
+        column = header.index(prompt_column(header, f"{path}, line 1"))
         for row in reader:
             if not row:
                 continue
@@ -82,7 +82,7 @@ def _from_jsonl(path: Path) -> Iterator[tuple[int, str]]:
         except json.JSONDecodeError as error:
             raise UsageError(f"{path}, line {number}: not JSON ({error.msg}); correct the line") from None
         if isinstance(row, dict):
-            row = row[_column(path, row, number)]
+            row = row[prompt_column(row, f"{path}, line {number}")]
         if not isinstance(row, str):
             raise UsageError(f"{path}, line {number}: the prompt is not a string; put it in quotes")
         yield number, row
@@ -97,7 +97,7 @@ def _from_parquet(path: Path) -> Iterator[tuple[int, str]]:
     except (pa.ArrowInvalid, OSError) as error:
         raise UsageError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from None
     with file:
-        column = _column(path, file.schema_arrow.names)
+        column = prompt_column(file.schema_arrow.names, str(path))
         number = 0
         for batch in file.iter_batches(columns=[column]):
             for value in batch.column(0).to_pylist():
@@ -107,13 +107,14 @@ def _from_parquet(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, value or ""
 
 
-def _column(path: Path, names: Iterable[str], line: int = 1) -> str:
+def prompt_column(names: Iterable[str], where: str) -> str:
+    """Which of a table's columns holds the prompts: one of COLUMNS, or the only one. `where` begins the UsageError
+    that is raised otherwise.
+    """
     seen = list(names)
     for wanted in COLUMNS:
         if wanted in seen:
             return wanted
     if len(seen) == 1:
         return seen[0]
-    raise UsageError(
-        f"{path}, line {line}: no prompt column; call one of these {', '.join(COLUMNS)}: {', '.join(seen)}"
-    )
+    raise UsageError(f"{where}: no prompt column; call one of these {', '.join(COLUMNS)}: {', '.join(seen)}")

@@ -2,6 +2,6 @@
 
 from cjd.storage.run import Run
 from cjd.storage.shards import read_shard, shard_name, shard_numbers, write_shard
-from cjd.storage.store import Store, open_store
+from cjd.storage.store import LocalStore, Store, open_store
 
-__all__ = ["Run", "Store", "open_store", "read_shard", "shard_name", "shard_numbers", "write_shard"]
+__all__ = ["LocalStore", "Run", "Store", "open_store", "read_shard", "shard_name", "shard_numbers", "write_shard"]

@@ -24,13 +24,16 @@ STALE_SECONDS = 30.0
 
 @contextmanager
 def run_lock(store: Store) -> Iterator[None]:
-    """Hold the run for this process. Raises BusyError while another process holds it.
+    """Hold the run for this process. Raises BusyError while another process holds it. What writers that were killed
+    have left half written is removed, before and after.
 
     Locally the kernel releases the lock with the process, however it dies. On S3 the lock is an object
     that its owner renews; one that has not been renewed for half a minute is taken over.
     """
     with _local_lock(store) if isinstance(store, LocalStore) else _remote_lock(store):
+        store.sweep()
         yield
+        store.sweep()
 
 
 def _me() -> dict[str, Any]:

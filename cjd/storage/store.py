@@ -20,6 +20,7 @@ import pyarrow.fs as pafs
 from cjd.errors import CjdError, UsageError
 
 TEMPORARY = ".tmp-"
+ATTEMPTS = 10  # with pauses that grow: a server may be away for about a minute
 
 
 def open_store(uri: str | Path) -> Store:
@@ -76,6 +77,10 @@ class Store:
 
     def delete(self, name: str) -> None:
         """An object or a folder and all below it; nothing happens when it is not there."""
+        raise NotImplementedError
+
+    def sweep(self) -> None:
+        """Remove what writes that were killed have left; only for the process that alone writes here."""
         raise NotImplementedError
 
     def upload(self, source: Path, name: str) -> None:
@@ -141,6 +146,12 @@ class LocalStore(Store):
         else:
             path.unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        for folder, _, files in os.walk(self.root):
+            for file in files:
+                if file.startswith(TEMPORARY):
+                    (Path(folder) / file).unlink(missing_ok=True)
+
     def _put_file(self, file: Path, name: str) -> None:
         path = self.root / name
         temporary = path.parent / f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{path.name}"
@@ -171,7 +182,8 @@ class S3Store(Store):
     @property
     def filesystem(self) -> pafs.FileSystem:
         if self._filesystem is None:
-            self._filesystem = pafs.S3FileSystem(endpoint_override=_endpoint())
+            patience = pafs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS)
+            self._filesystem = pafs.S3FileSystem(endpoint_override=_endpoint(), retry_strategy=patience)
         return self._filesystem
 
     @property
@@ -180,7 +192,9 @@ class S3Store(Store):
             import boto3
             from botocore.config import Config
 
-            self._client = boto3.client("s3", config=Config(retries={"max_attempts": 8, "mode": "standard"}))
+            self._client = boto3.client(
+                "s3", config=Config(retries={"total_max_attempts": ATTEMPTS, "mode": "standard"})
+            )
         return self._client
 
     def key(self, name: str) -> str:
@@ -220,6 +234,20 @@ class S3Store(Store):
     def delete(self, name: str) -> None:
         for below in self.list(name, recursive=True) or [name]:
             self.client.delete_object(Bucket=self.bucket, Key=self.key(below))
+
+    def sweep(self) -> None:
+        from botocore.exceptions import ClientError
+
+        prefix = f"{self.prefix}/" if self.prefix else ""
+        try:
+            pages = list(
+                self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=prefix)
+            )
+        except ClientError:  # a role that may not: what is left costs a little storage, and harms nothing
+            return
+        for upload in (each for page in pages for each in page.get("Uploads", ())):
+            with contextlib.suppress(self.client.exceptions.NoSuchUpload):
+                self.client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
     def local(self, name: str = "") -> Path:
         """Downloads below a per-user cache; a copy of the object's size and time of writing is kept, and one

@@ -66,6 +66,9 @@ class Cascade:
         text = TextEncoder.load(base / "tokenizer", base / "text_encoder", device)
         return cls(stages, text, student_fingerprint(folder), device, micro_batch_size)
 
+    def embed(self, prompts: Sequence[str]) -> None:
+        """Nothing: `paint` encodes what it is given, and the stages share it."""
+
     @torch.no_grad()
     def paint(
         self,

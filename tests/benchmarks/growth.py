@@ -32,6 +32,9 @@ class Nothing:
     fingerprint = "nothing"
     micro_batch_size = 256
 
+    def embed(self, prompts):
+        pass
+
     def paint(self, prompts, seeds):
         import numpy as np
 

@@ -18,7 +18,9 @@ import psutil
 
 from cjd.config.recipe import PoolConfig, Recipe, ResourcesConfig
 from cjd.storage import Run, open_store
+from cjd.storage.lock import run_lock
 from tests.pipelines import doodler
+from tests.s3_server import S3Server
 
 TOTAL, SHARD_ROWS, PAUSE = 96, 4, 0.04
 RESOURCES = ResourcesConfig(paint=PoolConfig(actors=2, cpus=1.0), write=PoolConfig(actors=2, cpus=0.5))
@@ -30,7 +32,8 @@ def make(uri: str) -> Run:
 
 
 def paint(uri: str) -> dict[str, Any]:
-    return doodler.doodle(make(uri), TOTAL, SHARD_ROWS, pause=PAUSE, pids=os.environ["ARENA_PIDS"])
+    with run_lock(open_store(uri)):
+        return doodler.doodle(make(uri), TOTAL, SHARD_ROWS, pause=PAUSE, pids=os.environ["ARENA_PIDS"])
 
 
 def workers(pids: Path, painters: bool) -> list[psutil.Process]:
@@ -89,6 +92,12 @@ def kill_driver(uri: str, chance: random.Random) -> dict[str, Any]:
     return json.loads(again.stdout.splitlines()[-1])
 
 
+def outage(server: S3Server, seconds: float) -> None:
+    server.stop()
+    time.sleep(seconds)
+    server.start()
+
+
 def main(scenario: str, folder: Path, times: int, seed: int) -> None:
     from ray.cluster_utils import Cluster
 
@@ -98,13 +107,19 @@ def main(scenario: str, folder: Path, times: int, seed: int) -> None:
     pids = folder / "pids"
     pids.mkdir()
     os.environ["ARENA_PIDS"] = str(pids)
+    server = S3Server(folder / "s3")
+    (folder / "s3" / "bucket").mkdir(parents=True)
+    if scenario == "s3":
+        server.start()
+        os.environ.update(server.environment)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 3})
     nodes = [cluster.add_node(num_cpus=3)]
     os.environ["RAY_ADDRESS"] = str(cluster.address)
     chance = random.Random(seed)
     with ray_session(RESOURCES):
         for i in range(times):
-            uri = str(folder / f"run-{i}")
+            uri = "s3://bucket" if scenario == "s3" else str(folder)
+            uri += f"/run-{i}"
             if scenario == "painter":
                 counts = disturbed(uri, lambda: kill_one(pids, True, chance), chance)
             elif scenario == "writer":
@@ -113,10 +128,14 @@ def main(scenario: str, folder: Path, times: int, seed: int) -> None:
                 victim = nodes.pop()
                 counts = disturbed(uri, lambda v=victim: cluster.remove_node(v, allow_graceful=False), chance)
                 nodes.append(cluster.add_node(num_cpus=3))
+            elif scenario == "s3":
+                counts = disturbed(uri, lambda: outage(server, chance.uniform(1, 5)), chance)
             else:
                 counts = kill_driver(uri, chance)
-            print(json.dumps({"uri": uri, "counts": counts}), flush=True)
+            here = str(folder / "s3" / "bucket" / f"run-{i}") if scenario == "s3" else uri
+            print(json.dumps({"uri": here, "counts": counts}), flush=True)
     cluster.shutdown()
+    server.stop()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tests.faults import arena
 from tests.pipelines import doodler
 
 ROOT = Path(__file__).parents[2]
-TIMES = 2
+TIMES = 5
 
 
 def fingerprints(uri: str) -> dict[str, str]:
@@ -33,7 +33,7 @@ def fingerprints(uri: str) -> dict[str, str]:
     rows = map(doodler.row, range(arena.TOTAL))
     assert sorted(names) == sorted(sample_id("doodler-1", row["prompt"], row["index"]) for row in rows)
     assert len(names) == arena.TOTAL
-    assert not [name for name in store.list(recursive=True) if ".tmp" in name]
+    assert not list(Path(store.uri).rglob(".tmp-*"))
     return {row["sample_id"]: row["sha256"] for row in kept} | {row["row"]: row["rule"] for row in refused}
 
 
@@ -45,7 +45,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> 
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("scenario", ["painter", "writer", "node", "driver"])
+@pytest.mark.parametrize("scenario", ["painter", "writer", "node", "driver", "s3"])
 def test_killed_at_random(undisturbed: dict[str, str], tmp_path: Path, scenario: str) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")

@@ -34,6 +34,9 @@ class Doodler:
     def __init__(self, pause: float = 0.0, micro_batch_size: int = 3, room: int = 1000) -> None:
         self.pause, self.micro_batch_size, self.room = pause, micro_batch_size, room
 
+    def embed(self, prompts: Sequence[str]) -> None:
+        """It reads nothing ahead."""
+
     def paint(self, prompts: list[str], seeds: list[int]) -> dict[str, np.ndarray]:
         time.sleep(self.pause)
         if len(prompts) > self.room:

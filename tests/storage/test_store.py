@@ -11,6 +11,7 @@ import pytest
 
 from cjd.errors import CjdError, UsageError
 from cjd.storage import Store, open_store, read_shard, shard_numbers, write_shard
+from cjd.storage.store import S3Store
 
 SCHEMA = pa.schema([("x", pa.int64()), ("name", pa.string())])
 
@@ -40,6 +41,25 @@ def test_what_is_written_is_read_listed_and_deleted(store: Store) -> None:
     assert store.list("folder", recursive=True) == []
     with pytest.raises(FileNotFoundError):
         store.read("folder/b.txt")
+
+
+def test_a_sweep_removes_what_a_killed_writer_left(tmp_path: Path, s3: str) -> None:
+    local, remote = open_store(tmp_path), open_store(f"{s3}/{tmp_path.name}")
+    for store in (local, remote):
+        store.write("samples/a.bin", b"whole")
+    (tmp_path / "samples" / ".tmp-1234-b.bin").write_bytes(b"ha")
+    assert isinstance(remote, S3Store)
+    here = {"Bucket": remote.bucket, "Key": remote.key("samples/b.bin")}
+    upload = remote.client.create_multipart_upload(**here)["UploadId"]
+    remote.client.upload_part(**here, UploadId=upload, PartNumber=1, Body=b"ha")
+    neighbour = {"Bucket": remote.bucket, "Key": f"{remote.prefix}-other/c.bin"}
+    remote.client.create_multipart_upload(**neighbour)
+    local.sweep()
+    remote.sweep()
+    assert sorted(p.name for p in (tmp_path / "samples").iterdir()) == ["a.bin"]
+    left = remote.client.list_multipart_uploads(Bucket=remote.bucket).get("Uploads", [])
+    assert [each["Key"] for each in left] == [neighbour["Key"]]
+    assert remote.list("samples") == ["samples/a.bin"]
 
 
 def test_a_store_travels_to_other_processes(store: Store) -> None:

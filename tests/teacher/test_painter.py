@@ -31,6 +31,19 @@ def test_a_row_is_the_same_alone_and_in_company(painter):
         np.testing.assert_array_equal(alone[0], picture)
 
 
+@pytest.mark.parametrize("micro_batch_size", [1, 2, 7, 32])
+def test_the_micro_batch_changes_no_picture(painter, teacher, micro_batch_size):
+    other = TeacherPainter(teacher, generate(micro_batch_size=micro_batch_size))
+    prompts, seeds = PROMPTS * 4, list(range(20))
+    np.testing.assert_array_equal(other.paint(prompts, seeds)["image"], painter.paint(prompts, seeds)["image"])
+
+
+def test_prompts_read_ahead_change_no_picture(painter):
+    expected = painter.paint(PROMPTS[:2], SEEDS[:2])["image"]
+    painter.embed(["something else", *PROMPTS[::-1]])
+    np.testing.assert_array_equal(painter.paint(PROMPTS[:2], SEEDS[:2])["image"], expected)
+
+
 def test_order_and_earlier_work_do_not_matter(painter):
     forward = painter.paint(PROMPTS, SEEDS)["image"]
     backward = painter.paint(PROMPTS[::-1], SEEDS[::-1])["image"]
