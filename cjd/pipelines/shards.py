@@ -16,6 +16,8 @@ from cjd.pipelines.runtime import plain_errors
 from cjd.storage import LocalStore, Store, shard_name
 
 READERS = 16
+# Shards that one Ray Data job works through: the driver keeps something for each of a job's inputs.
+WINDOW = 8192
 
 
 def shard_count(rows: int, shard_rows: int) -> int:
@@ -60,10 +62,15 @@ def over_shards(
     `stages`: (class, its arguments, pool). Each takes and returns Arrow tables of one row. Yields the last
     stage's rows as they come, in any order. An actor that dies is replaced and its shard done again.
     """
+    for start in range(0, len(numbers), WINDOW):
+        yield from _window(numbers[start : start + WINDOW], stages)
+
+
+def _window(
+    numbers: Sequence[int], stages: Sequence[tuple[Callable[..., Any], dict[str, Any], PoolConfig]]
+) -> Iterator[dict[str, Any]]:
     import ray.data
 
-    if not numbers:
-        return
     tables = [pa.table({"shard": pa.array([number], pa.int64())}) for number in numbers]
     dataset = ray.data.from_arrow(tables)
     for stage, arguments, pool in stages:

@@ -92,20 +92,40 @@ def main() -> None:
             grown.append({"rows": total, **made, "us_per_row": 1e6 * made["seconds"] / total})
             print(grown[-1], flush=True)
         continued = continue_finished(folder / "many", options.shards)
-    result = {"growth": grown, "continue": continued}
+    last, second = grown[-1], grown[min(1, len(grown) - 1)]
+    ratios = {key: last[key] / second[key] for key in ("us_per_row", "memory_mb")}
+    result = {"growth": grown, "last_over_second": ratios, "continue": continued}
     RESULTS.mkdir(exist_ok=True)
+    plot(grown, RESULTS / "growth-cpu.png")
     (RESULTS / "growth-cpu.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 
 
+def plot(grown: list[dict[str, float]], file: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(8, 2.8), constrained_layout=True)
+    rows = [made["rows"] for made in grown]
+    for axis, key, label in zip(axes, ("us_per_row", "memory_mb"), ("µs a row", "MB of the command"), strict=True):
+        axis.semilogx(rows, [made[key] for made in grown], "o-")
+        axis.set(xlabel="rows", ylabel=label, ylim=(0, None))
+        axis.grid(alpha=0.3)
+    figure.savefig(file, dpi=110)
+    pyplot.close(figure)
+
+
 def continue_finished(folder: Path, shards: int) -> dict[str, float]:
-    """A run of so many shards, all there but not marked as finished: every one is looked at."""
+    """A run of so many shards: all there but not marked as finished, so that every one is looked at, then marked."""
     import pyarrow as pa
 
+    from cjd.config.recipe import Recipe
     from cjd.records import SAMPLES
-    from cjd.storage import open_store, shard_name, write_shard
+    from cjd.storage import Run, shard_name, write_shard
 
-    store = open_store(folder)
+    store = Run.create(str(folder), Recipe(name="growth")).store
     row = {field.name: "nothing" if field.name == "teacher" else None for field in SAMPLES}
     write_shard(store, "one", 0, pa.Table.from_pylist([row], SAMPLES))
     whole = store.read(shard_name("one", 0))
@@ -118,8 +138,9 @@ def continue_finished(folder: Path, shards: int) -> dict[str, float]:
     unmarked = time.monotonic() - began
     began = time.monotonic()
     paint_nothing(str(folder), shards, 1)
+    finished = time.monotonic() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"shards": shards, "seconds": unmarked, "again_seconds": time.monotonic() - began, "memory_mb": memory}
+    return {"shards": shards, "unmarked_seconds": unmarked, "finished_seconds": finished, "memory_mb": memory}
 
 
 if __name__ == "__main__":

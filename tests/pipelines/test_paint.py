@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from cjd.config.recipe import Recipe, ResourcesConfig
 from cjd.errors import CjdError
 from cjd.images import decode
+from cjd.pipelines import shards
 from cjd.records import REJECTS, SAMPLES, sample_id, sample_seed
 from cjd.storage import Run, read_shard, shard_numbers
 
@@ -81,6 +83,15 @@ def test_resume_makes_only_what_is_missing(finished: Run, tmp_path: Path, resour
     assert (counts["accepted"], counts["refused"]) == (45, {"blank": 5})
     assert contents(folder) == contents(Path(finished.uri))
     assert (folder / "samples/shard-000000.parquet").stat().st_mtime_ns == untouched
+
+
+def test_many_shards_go_through_in_windows(
+    finished: Run, tmp_path: Path, resources: ResourcesConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "WINDOW", 3)
+    run = make(tmp_path / "run", resources)
+    assert doodler.doodle(run, TOTAL, SHARD_ROWS)["shards"] == 7
+    assert contents(tmp_path / "run") == contents(Path(finished.uri))
 
 
 def test_stages_are_kept_where_asked(tmp_path: Path, resources: ResourcesConfig, ray_session: None) -> None:
@@ -152,3 +163,24 @@ def test_kill_nine_and_again(finished: Run, tmp_path: Path, resources: Resources
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout) == {"rows": TOTAL, "accepted": 45, "refused": {"blank": 5}, "shards": 7}
     assert contents(folder) == contents(Path(finished.uri))
+
+
+def test_prometheus_is_told_through_ray(finished: Run) -> None:
+    """Ray's exporter of this node: painted rows, and refused ones by rule."""
+    import ray
+
+    port = ray.nodes()[0]["MetricsExportPort"]
+    deadline = time.monotonic() + 60
+    while True:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        painted = [line for line in lines if line.startswith("ray_cjd_rows_painted")]
+        blank = [line for line in lines if line.startswith("ray_cjd_rows_refused") and 'rule="blank"' in line]
+        if sum(map(_value, painted)) >= TOTAL and sum(map(_value, blank)) >= 5:
+            return
+        assert time.monotonic() < deadline, painted + blank
+        time.sleep(0.5)
+
+
+def _value(line: str) -> float:
+    return float(line.rpartition(" ")[2])
