@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -30,10 +32,12 @@ def rows_of(number: int, rows: int, shard_rows: int) -> int:
 
 
 def limit_threads(threads: int) -> None:
-    """Torch's threads in this process: Ray does not divide the cores among actors by itself."""
-    import torch
-
-    torch.set_num_threads(threads)
+    """Torch's threads in this process: Ray does not divide the cores among actors by itself. Torch is not loaded for
+    it: actors that need none start in half the time.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
 
 
 class _Worker:

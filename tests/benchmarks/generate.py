@@ -21,7 +21,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = {"num_inference_steps": 8, "guidance_scale": 3.0}
-FAST = ["generate.num_inference_steps=8", "generate.guidance_interval=[0.0,0.5]"]
+FAST = ["generate.num_inference_steps=6", "generate.precision=bf16"]
 
 PLAIN = """
 import json, sys, time

@@ -64,7 +64,7 @@ def speed(made: Any, prompts: list[str], seeds: list[int]) -> tuple[float, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=256, help="pictures under each option")
+    parser.add_argument("--count", type=int, default=192, help="pictures under each option")
     parser.add_argument("--only", nargs="*", default=list(OPTIONS), help="names of options")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -81,7 +81,7 @@ def main() -> None:
     results = []
     base = painter({})
     for name in options.only:
-        before, _ = speed(base, prompts[:128], list(range(128)))
+        before, _ = speed(base, prompts[:64], list(range(64)))
         mine, pictures = speed(painter(OPTIONS[name]), prompts, list(range(len(prompts))))
         counts = judge.accuracy(pictures, [row["attributes"] for row in rows])
         accuracy = sum(hits / asked for hits, asked in counts.values()) / len(counts)

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,6 @@ from tests.faults import arena
 from tests.pipelines import doodler
 
 ROOT = Path(__file__).parents[2]
-TIMES = 5
 
 
 def fingerprints(uri: str) -> dict[str, str]:
@@ -44,17 +44,31 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> 
     return fingerprints(run.uri)
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("scenario", ["painter", "writer", "node", "driver", "s3"])
-def test_killed_at_random(undisturbed: dict[str, str], tmp_path: Path, scenario: str) -> None:
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """What each scenario's runs came to, on one cluster."""
+    folder = tmp_path_factory.mktemp("arena")
     seed = random.randrange(10**6)
     print(f"seed {seed}")
-    command = [sys.executable, "-m", "tests.faults.arena", scenario, str(tmp_path), str(TIMES), str(seed)]
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-m", "tests.faults.arena", str(folder), str(seed)]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "AWS_"))}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=plain, timeout=540)
-    assert done.returncode == 0, done.stderr[-3000:]
-    results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"uri"')]
-    assert len(results) == TIMES
-    for result in results:
+    results: dict[str, list[dict[str, Any]]] = {}
+    for line in done.stdout.splitlines():
+        if line.startswith('{"scenario"'):
+            result = json.loads(line)
+            results.setdefault(result["scenario"], []).append(result)
+    assert done.returncode == 0, f"after {list(results)}: {done.stderr[-3000:]}"
+    return results
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("scenario", list(arena.RUNS))
+def test_killed_at_random(
+    undisturbed: dict[str, str], disturbed: dict[str, list[dict[str, Any]]], scenario: str
+) -> None:
+    assert len(disturbed[scenario]) == arena.RUNS[scenario]
+    assert arena.RUNS[scenario] * arena.STRIKES[scenario] >= 5
+    for result in disturbed[scenario]:
         assert result["counts"]["accepted"] + sum(result["counts"]["refused"].values()) == arena.TOTAL
         assert fingerprints(result["uri"]) == undisturbed
