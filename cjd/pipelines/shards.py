@@ -18,8 +18,9 @@ from cjd.pipelines.runtime import plain_errors
 from cjd.storage import LocalStore, Store, shard_name
 
 READERS = 16
-# Shards that one Ray Data job works through: the driver keeps something for each of a job's inputs.
-WINDOW = 8192
+# Shards that one Ray Data job works through, at least, and for each actor: the driver keeps some 50 kB for each of a
+# job's inputs, and between two jobs the actors start anew.
+WINDOW, WINDOW_PER_ACTOR = 256, 64
 
 
 def shard_count(rows: int, shard_rows: int) -> int:
@@ -66,8 +67,9 @@ def over_shards(
     `stages`: (class, its arguments, pool). Each takes and returns Arrow tables of one row. Yields the last
     stage's rows as they come, in any order. An actor that dies is replaced and its shard done again.
     """
-    for start in range(0, len(numbers), WINDOW):
-        yield from _window(numbers[start : start + WINDOW], stages)
+    window = max(WINDOW, WINDOW_PER_ACTOR * max(pool.actors for _, _, pool in stages))
+    for start in range(0, len(numbers), window):
+        yield from _window(numbers[start : start + window], stages)
 
 
 def _window(

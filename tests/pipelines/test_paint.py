@@ -89,6 +89,7 @@ def test_many_shards_go_through_in_windows(
     finished: Run, tmp_path: Path, resources: ResourcesConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "WINDOW", 3)
+    monkeypatch.setattr(shards, "WINDOW_PER_ACTOR", 1)
     run = make(tmp_path / "run", resources)
     assert doodler.doodle(run, TOTAL, SHARD_ROWS)["shards"] == 7
     assert contents(tmp_path / "run") == contents(Path(finished.uri))
