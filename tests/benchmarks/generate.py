@@ -1,7 +1,7 @@
 """`make bench-generate`: the generate stage beside a plain StableDiffusionPipeline loop, on the same cores.
 
 The plain loop is what one would write by hand: the stock pipeline, two threads, its best batch size, PNG files.
-The stage runs as users run it: two Ray Data actors of one thread that paint, one that screens, hashes, encodes and
+The stage runs as users run it: two Ray Data actors of one thread that paint, and one that screens, hashes, encodes and
 writes Parquet. Whole job: from the command's first line to its last, Ray's start and the models' loading included,
 for both. Steady state: pictures between the first and the last finished shard (or batch) over the time between.
 """
@@ -21,6 +21,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = {"num_inference_steps": 8, "guidance_scale": 3.0}
+SHARD_ROWS = 32  # small, so that two actors end together
 FAST = ["generate.num_inference_steps=6", "generate.precision=bf16"]
 
 PLAIN = """
@@ -64,14 +65,21 @@ def plain(teacher: Path, prompts: list[str], batch: int) -> dict[str, float]:
 
 def stage(run: Path, count: int, overrides: list[str]) -> dict[str, Any]:
     """images/s of `cjd generate`."""
-    base = ["--recipe", "tiny", f"prompts.count={count}", "generate.shard_rows=64", *overrides]
+    base = [
+        "--recipe",
+        "tiny",
+        f"prompts.count={count}",
+        f"generate.shard_rows={SHARD_ROWS}",
+        "resources.write.actors=1",
+        *overrides,
+    ]
     cjd = [sys.executable, "-m", "cjd.cli"]
     subprocess.run([*cjd, "prompts", str(run), *base], check=True, capture_output=True)
     began = time.time()
     subprocess.run([*cjd, "generate", str(run), *base], check=True, capture_output=True, env=_environment(1))
     whole = count / (time.time() - began)
     shards = sorted(p.stat().st_mtime for p in (run / "samples").glob("shard-*.parquet"))
-    return {"whole": whole, "steady": _steady([(at, 64 * (i + 1)) for i, at in enumerate(shards)])}
+    return {"whole": whole, "steady": _steady([(at, SHARD_ROWS * (i + 1)) for i, at in enumerate(shards)])}
 
 
 def judged(run: Path) -> float:
