@@ -57,38 +57,36 @@ def make_teacher(folder: Path, sizes: dict[str, Any], device: str) -> None:
     scheduler = DPMSolverMultistepScheduler(
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type="v_prediction"
     )
+    blocks = len(sizes["vae"]["block_out_channels"])
+    vae_settings: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * blocks,
+        "up_block_types": ("UpDecoderBlock2D",) * blocks,
+        "latent_channels": 4,
+        **sizes["vae"],
+    }
+    text_settings: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 77,
+        "hidden_act": "gelu",
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        **sizes["text"],
+    }
     torch.manual_seed(0)
     with torch.device(device):
-        unet = UNet2DConditionModel(**sizes["unet"])
-        blocks = len(sizes["vae"]["block_out_channels"])
-        vae = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * blocks,
-            up_block_types=("UpDecoderBlock2D",) * blocks,
-            latent_channels=4,
-            **sizes["vae"],
-        )
-        text = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                max_position_embeddings=77,
-                hidden_act="gelu",
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-                **sizes["text"],
-            )
-        )
-    pipeline = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=text,
-        tokenizer=tokenizer,
-        unet=unet,
-        scheduler=scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+        parts: dict[str, Any] = {
+            "unet": UNet2DConditionModel(**sizes["unet"]),
+            "vae": AutoencoderKL(**vae_settings),
+            "text_encoder": CLIPTextModel(CLIPTextConfig(**text_settings)),
+        }
+    unused: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    pipeline = StableDiffusionPipeline(tokenizer=tokenizer, scheduler=scheduler, **parts, **unused)  # type: ignore[arg-type]
     pipeline.to(torch.bfloat16).save_pretrained(folder)
+
+
+def _config(model: Any, folder: Path) -> Any:
+    return model.load_config(folder)
 
 
 def flops_per_picture(folder: Path) -> float:
@@ -99,8 +97,8 @@ def flops_per_picture(folder: Path) -> float:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder / "unet"))
-        vae = AutoencoderKL.from_config(AutoencoderKL.load_config(folder / "vae"))
+        unet: Any = UNet2DConditionModel.from_config(_config(UNet2DConditionModel, folder / "unet"))
+        vae: Any = AutoencoderKL.from_config(_config(AutoencoderKL, folder / "vae"))
         text = CLIPTextModel(CLIPTextConfig.from_pretrained(folder / "text_encoder"))
         side, width = unet.config.sample_size, unet.config.cross_attention_dim
         calls: list[tuple[int, Callable[[], Any]]] = [

@@ -45,9 +45,9 @@ def painter(changes: dict[str, Any]) -> Any:
     changes = dict(changes)
     contiguous = changes.pop("contiguous", False)
     recipe = load_recipe("tiny", [])
-    made = TeacherPainter(
-        resolve_teacher(recipe.teacher.path, open_store(".")), recipe.generate.model_copy(update=changes)
-    )
+    assert recipe.generate is not None
+    settings = recipe.generate.model_copy(update=changes)
+    made = TeacherPainter(resolve_teacher(recipe.teacher.path, open_store(".")), settings)
     if contiguous:
         made.unet.to(memory_format=torch.contiguous_format)
         made.vae.to(memory_format=torch.contiguous_format)
