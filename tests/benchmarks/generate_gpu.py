@@ -55,7 +55,11 @@ def make_teacher(folder: Path, sizes: dict[str, Any], device: str) -> None:
 
     tokenizer = train_tokenizer(["anime, a cute girl with long white hair"], 600)
     scheduler = DPMSolverMultistepScheduler(
-        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type="v_prediction"
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        steps_offset=1,
     )
     blocks = len(sizes["vae"]["block_out_channels"])
     vae_settings: dict[str, Any] = {
